@@ -1,0 +1,213 @@
+"""What a supervisor is told about its children: specs, and the sentences that refuse a bad one.
+
+A spec is data. It names what to start as an import path ("actors.feed:Feed") and never imports it, so the root can
+hold the whole tree without running, or even loading, one line of what it supervises. Defaults follow OTP where OTP has
+one; what is ours (backoff, budget per child, readiness) has its reason in docs/supervision.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from supervisor.words import OnExhausted, Restart, Strategy
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class InvalidSpec(ValueError):
+    """A child or supervisor spec that cannot be started. The text names the child, the field, the value, the rule."""
+
+
+class Backoff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Full jitter: the n-th wait is random(0, min(cap, initial * factor**(n-1))). AWS builders' library, M. Brooker.
+
+    The first restart after useful work waits nothing. The counter goes back only after `reset_after_s` of stable time
+    *with* useful work.
+    """
+
+    initial_s: float = 0.5
+    factor: float = 2.0
+    cap_s: float = 60.0
+    reset_after_s: float = 60.0
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most `intensity` restarts within a sliding `period_s`; the next one exhausts it."""
+
+    intensity: int = 5
+    period_s: float = 300.0
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A declared check: a question, never an answer. It may start an investigation; it never restarts anything."""
+
+    kind: str = "http"  # "http" | "tcp" | "exec"
+    target: str = ""  # URL, "host:port", or a command line
+    every_s: float = 2.0
+    timeout_s: float = 2.0
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a child must produce and how often: the function witness. `topic` is a message class name."""
+
+    topic: str
+    at_least_every_s: float
+
+
+class ActorStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One actor of a node: its class by import path and the keyword arguments of its `init`, pickled by `actor()`."""
+
+    name: str
+    path: str  # "package.module:Class"
+    arguments: bytes = b""  # pickle of a dict; opened only in the node
+
+
+class NodeStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="node"):
+    """Start form 1: an OS process of ours, forked by the zygote of `role`, hosting these actors."""
+
+    actors: tuple[ActorStart, ...]
+    role: str = "core"
+
+
+class ProgramStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="program"):
+    """Start form 2: a command line. It is ready when it says so on its ready pipe, or at once if `speaks` is false."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str] = {}
+    speaks: bool = False
+    own_session: bool = False
+
+
+class ChildSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="child"):
+    """One child. `shutdown_s`: 0 is brutal kill, infinity waits for ever (under the one total deadline)."""
+
+    id: str
+    start: NodeStart | ProgramStart
+    restart: Restart = Restart.PERMANENT
+    shutdown_s: float = 5.0
+    significant: bool = False
+    backoff: Backoff = Backoff()
+    budget: Budget = Budget()
+    on_exhausted: OnExhausted = OnExhausted.QUARANTINE
+    start_timeout_s: float = 60.0
+    required: bool = True  # a required child that is down makes the server not ready
+    safety: bool = False  # never parked; backoff capped at 2 s
+    hang_after_s: float = 5.0  # no progress with work in hand for this long starts the conviction
+    checks: tuple[Check, ...] = ()
+    promises: tuple[Promise, ...] = ()
+
+
+class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="supervisor"):
+    """An inner node of the tree: children in start order. A supervisor is a node of the machine, not a process."""
+
+    id: str
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    children: tuple[ChildSpec | SupervisorSpec, ...] = ()
+    intensity: int = 10
+    period_s: float = 60.0
+    restart: Restart = Restart.PERMANENT
+    on_exhausted: OnExhausted = OnExhausted.QUARANTINE
+
+
+class ZygoteSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One zygote: what it imports before it forks, and a function it calls once (1-thread model sessions)."""
+
+    role: str
+    imports: tuple[str, ...] = ()
+    prepare: str = ""  # "package.module:function", no arguments
+
+
+def actor(name: str, path: str, **arguments: Any) -> ActorStart:
+    """An actor to host in a node: `actor("risk_brain", "actors.risk_brain:RiskBrain", limits=limits)`."""
+    import pickle
+
+    return ActorStart(name=name, path=path, arguments=pickle.dumps(arguments, protocol=5))
+
+
+def child(name: str, path: str, *, role: str = "core", spec: Mapping[str, Any] | None = None, **arguments: Any) -> ChildSpec:
+    """A child that is one node hosting one actor of the same name. `spec` overrides fields of `ChildSpec`."""
+    return make(ChildSpec, id=name, start=NodeStart(actors=(actor(name, path, **arguments),), role=role), **(spec or {}))
+
+
+def supervise(name: str, strategy: Strategy, children: list[ChildSpec | SupervisorSpec], **fields: Any) -> SupervisorSpec:
+    """An inner supervisor over these children, started top to bottom, stopped bottom to top."""
+    return make(SupervisorSpec, id=name, strategy=strategy, children=tuple(children), **fields)
+
+
+def make(kind: type[T], **fields: Any) -> T:
+    """Build a spec; an unknown field is refused with the nearest valid name (OTP ignores it, statement 20)."""
+    known = kind.__struct_fields__
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+            raise InvalidSpec(f"{kind.__name__} {fields.get('id', '')}: unknown field {name}{hint}")
+    return kind(**fields)
+
+
+def walk(spec: SupervisorSpec) -> Iterator[tuple[str, ChildSpec]]:
+    """Every leaf child with its path ("root/safety/ledger"), in start order."""
+
+    def inner(prefix: str, node: SupervisorSpec) -> Iterator[tuple[str, ChildSpec]]:
+        for item in node.children:
+            path = f"{prefix}/{item.id}"
+            if isinstance(item, SupervisorSpec):
+                yield from inner(path, item)
+            else:
+                yield path, item
+
+    return inner(spec.id, spec)
+
+
+def check(spec: SupervisorSpec) -> list[str]:
+    """Every fault of the tree as one sentence each, `[]` when it can be started. No side effects (OTP statement 26)."""
+    faults: list[str] = []
+    seen: dict[str, str] = {}
+
+    def fault(path: str, field: str, value: object, rule: str) -> None:
+        faults.append(f"{path}: {field} is {value!r}; {rule}")
+
+    def inner(path: str, node: SupervisorSpec) -> None:
+        if node.intensity < 0:
+            fault(path, "intensity", node.intensity, "it must be 0 or more")
+        if not node.period_s > 0:
+            fault(path, "period_s", node.period_s, "it must be more than 0")
+        for item in node.children:
+            where = f"{path}/{item.id}"
+            if not item.id or "/" in item.id or any(c.isspace() for c in item.id):
+                fault(where, "id", item.id, "it must be a word without slash or space")
+            if item.id in seen:
+                fault(where, "id", item.id, f"it is already used by {seen[item.id]}; names are unique in the whole tree")
+            seen[item.id] = where
+            if isinstance(item, SupervisorSpec):
+                inner(where, item)
+                continue
+            if item.shutdown_s < 0 or math.isnan(item.shutdown_s):
+                fault(where, "shutdown_s", item.shutdown_s, "it must be 0 (brutal kill) or more")
+            if not 0 < item.start_timeout_s < math.inf:
+                fault(where, "start_timeout_s", item.start_timeout_s, "it must be positive and finite")
+            if item.significant and item.restart is Restart.PERMANENT:
+                fault(where, "significant", True, "a permanent child never ends for good, so it cannot be significant")
+            if item.budget.intensity < 0 or not item.budget.period_s > 0:
+                fault(where, "budget", item.budget, "intensity must be 0 or more and period_s more than 0")
+            if item.backoff.initial_s < 0 or item.backoff.cap_s < 0 or item.backoff.factor < 1:
+                fault(where, "backoff", item.backoff, "initial_s and cap_s must be 0 or more, factor 1 or more")
+            if item.safety and item.backoff.cap_s > 2:
+                fault(where, "backoff.cap_s", item.backoff.cap_s, "a safety child waits at most 2 s")
+            if isinstance(item.start, NodeStart):
+                if not item.start.actors:
+                    fault(where, "start.actors", (), "a node hosts at least one actor")
+                for member in item.start.actors:
+                    if ":" not in member.path:
+                        fault(where, "start.path", member.path, 'it must read "package.module:Class"')
+            elif not item.start.argv:
+                fault(where, "start.argv", (), "a program needs a command line")
+
+    inner(spec.id, spec)
+    return faults
