@@ -34,7 +34,9 @@ class Actor:
 
     def handle(self, message: Message) -> None:
         """Handle one message. Effects through `ctx` are released together, after the commit."""
-        raise NotImplementedError(f"{type(self).__name__} subscribes to nothing it can handle: {type(message).__name__}")
+        raise NotImplementedError(
+            f"{type(self).__name__} subscribes to nothing it can handle: {type(message).__name__}"
+        )
 
     def terminate(self, reason: str) -> None:
         """Close ports. Called when asked to stop; the node is killed when this takes longer than `shutdown_s`."""

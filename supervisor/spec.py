@@ -16,7 +16,6 @@ import msgspec
 
 from supervisor.words import OnExhausted, Restart, Strategy
 
-
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -130,12 +129,18 @@ def actor(name: str, path: str, **arguments: Any) -> ActorStart:
     return ActorStart(name=name, path=path, arguments=pickle.dumps(arguments, protocol=5))
 
 
-def child(name: str, path: str, *, role: str = "core", spec: Mapping[str, Any] | None = None, **arguments: Any) -> ChildSpec:
+def child(
+    name: str, path: str, *, role: str = "core", spec: Mapping[str, Any] | None = None, **arguments: Any
+) -> ChildSpec:
     """A child that is one node hosting one actor of the same name. `spec` overrides fields of `ChildSpec`."""
-    return make(ChildSpec, id=name, start=NodeStart(actors=(actor(name, path, **arguments),), role=role), **(spec or {}))
+    return make(
+        ChildSpec, id=name, start=NodeStart(actors=(actor(name, path, **arguments),), role=role), **(spec or {})
+    )
 
 
-def supervise(name: str, strategy: Strategy, children: list[ChildSpec | SupervisorSpec], **fields: Any) -> SupervisorSpec:
+def supervise(
+    name: str, strategy: Strategy, children: list[ChildSpec | SupervisorSpec], **fields: Any
+) -> SupervisorSpec:
     """An inner supervisor over these children, started top to bottom, stopped bottom to top."""
     return make(SupervisorSpec, id=name, strategy=strategy, children=tuple(children), **fields)
 
@@ -183,7 +188,9 @@ def check(spec: SupervisorSpec) -> list[str]:
             if not item.id or "/" in item.id or any(c.isspace() for c in item.id):
                 fault(where, "id", item.id, "it must be a word without slash or space")
             if item.id in seen:
-                fault(where, "id", item.id, f"it is already used by {seen[item.id]}; names are unique in the whole tree")
+                fault(
+                    where, "id", item.id, f"it is already used by {seen[item.id]}; names are unique in the whole tree"
+                )
             seen[item.id] = where
             if isinstance(item, SupervisorSpec):
                 inner(where, item)

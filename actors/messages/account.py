@@ -21,7 +21,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     fees: Decimal
 
 
-class AccountState(Message):
+class AccountState(Message, frozen=True, kw_only=True):
     """The ledger's truth, on every fill and once a second: a fold over recorded fills and today's marks.
 
     `equity` is None when any mark is unknown; `unknown` names them. Silence means unknown, too.
@@ -45,7 +45,7 @@ class AccountState(Message):
         return self.account
 
 
-class VenueAccount(Message):
+class VenueAccount(Message, frozen=True, kw_only=True):
     """What the venue says the account holds, read by `execution` at start, after reconnects and periodically."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -62,7 +62,7 @@ class VenueAccount(Message):
         return self.account
 
 
-class Reconciled(Message):
+class Reconciled(Message, frozen=True, kw_only=True):
     """Execution compared books and venue: equal, or what differed and what was done about it."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY

@@ -18,7 +18,7 @@ class Mode(StrEnum):
     STOP = "STOP"
 
 
-class TradingMode(Message):
+class TradingMode(Message, frozen=True, kw_only=True):
     """The CEO brain's word, once a second. Missing or old means REDUCE_ONLY."""
 
     delivery: ClassVar[Delivery] = Delivery.LATEST
@@ -28,7 +28,7 @@ class TradingMode(Message):
     valid_until_ns: int
 
 
-class RiskLimits(Message):
+class RiskLimits(Message, frozen=True, kw_only=True):
     """The risk brain's snapshot of what may be risked now, at least once a second. Old means: nothing may."""
 
     delivery: ClassVar[Delivery] = Delivery.LATEST
@@ -61,7 +61,7 @@ class EssState(StrEnum):
     LOCKED = "LOCKED"
 
 
-class Alert(Message):
+class Alert(Message, frozen=True, kw_only=True):
     """Something a person should know, at most once per cause and minute."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -72,7 +72,7 @@ class Alert(Message):
     at_ns: int
 
 
-class StopServer(Message):
+class StopServer(Message, frozen=True, kw_only=True):
     """To the root: end the whole server in order. Sent by the recorder when a replay is over or `--for` has passed."""
 
     delivery: ClassVar[Delivery] = Delivery.SYSTEM
@@ -81,7 +81,7 @@ class StopServer(Message):
     exit_code: int = 0
 
 
-class SecondPassed(Message):
+class SecondPassed(Message, frozen=True, kw_only=True):
     """A private timer word shared by the actors that say something once a second (ctx.after)."""
 
     delivery: ClassVar[Delivery] = Delivery.SYSTEM

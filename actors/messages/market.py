@@ -26,7 +26,7 @@ class FeedStatus(StrEnum):
     PARKED = "PARKED"
 
 
-class Tick(Message):
+class Tick(Message, frozen=True, kw_only=True):
     """Top of book and recent flow of one instrument, sent only while its book is LIVE."""
 
     delivery: ClassVar[Delivery] = Delivery.LATEST
@@ -47,7 +47,7 @@ class Tick(Message):
         return f"{self.venue}:{self.symbol}"
 
 
-class FeedState(Message):
+class FeedState(Message, frozen=True, kw_only=True):
     """Whether a book may be trusted, said on every change and once a second. Silence means: it may not."""
 
     delivery: ClassVar[Delivery] = Delivery.LATEST
@@ -63,7 +63,7 @@ class FeedState(Message):
         return f"{self.venue}:{self.symbol}"
 
 
-class FeedReport(Message):
+class FeedReport(Message, frozen=True, kw_only=True):
     """Counts of one instrument since the feed's incarnation started, once a second and at the end."""
 
     delivery: ClassVar[Delivery] = Delivery.LATEST
@@ -109,7 +109,7 @@ class Unavailable(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
 Reading = Value | Stale | Unavailable
 
 
-class CrossReading(Message):
+class CrossReading(Message, frozen=True, kw_only=True):
     """What two products of one base say about each other (basis = perpetual minus spot, of the mids)."""
 
     delivery: ClassVar[Delivery] = Delivery.LATEST
@@ -124,7 +124,7 @@ class CrossReading(Message):
         return self.base
 
 
-class ReplayFinished(Message):
+class ReplayFinished(Message, frozen=True, kw_only=True):
     """The player has played its recording to the end: frames sent per instrument ("binance:BTC/USDT")."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY

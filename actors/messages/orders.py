@@ -25,7 +25,7 @@ class OrderKind(StrEnum):
     TAKE_PROFIT_MARKET = "take_profit_market"
 
 
-class OrderIntent(Message):
+class OrderIntent(Message, frozen=True, kw_only=True):
     """Somebody wants an order. Only the risk gate reads it."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -51,7 +51,7 @@ class OrderIntent(Message):
         return self.account
 
 
-class CancelIntent(Message):
+class CancelIntent(Message, frozen=True, kw_only=True):
     """Somebody wants a resting order gone. Cancels are never refused."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -67,7 +67,7 @@ class CancelIntent(Message):
         return self.account
 
 
-class OrderApproved(Message):
+class OrderApproved(Message, frozen=True, kw_only=True):
     """The gate's yes, signed for exactly this order and short-lived: the only thing the executor accepts."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -83,7 +83,7 @@ class OrderApproved(Message):
         return self.intent.account
 
 
-class CancelApproved(Message):
+class CancelApproved(Message, frozen=True, kw_only=True):
     """The gate's pass-through of a cancel, signed like an approval."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -96,7 +96,7 @@ class CancelApproved(Message):
         return self.intent.account
 
 
-class OrderDenied(Message):
+class OrderDenied(Message, frozen=True, kw_only=True):
     """The gate's no: code, sentence, and the number against the limit."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -115,7 +115,7 @@ class OrderDenied(Message):
         return self.account
 
 
-class OrderSubmitted(Message):
+class OrderSubmitted(Message, frozen=True, kw_only=True):
     """On disk before the first byte leaves: this order, under this client order id."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -129,7 +129,7 @@ class OrderSubmitted(Message):
         return self.intent.account
 
 
-class OrderAccepted(Message):
+class OrderAccepted(Message, frozen=True, kw_only=True):
     delivery: ClassVar[Delivery] = Delivery.EVERY
 
     client_order_id: str
@@ -141,7 +141,7 @@ class OrderAccepted(Message):
         return self.account
 
 
-class OrderFilled(Message):
+class OrderFilled(Message, frozen=True, kw_only=True):
     """One fill. De-duplicated by (venue, symbol, trade id)."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -163,7 +163,7 @@ class OrderFilled(Message):
         return self.account
 
 
-class OrderCompleted(Message):
+class OrderCompleted(Message, frozen=True, kw_only=True):
     """The order is entirely filled; quantity and average price for people."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -178,7 +178,7 @@ class OrderCompleted(Message):
         return self.account
 
 
-class OrderRejected(Message):
+class OrderRejected(Message, frozen=True, kw_only=True):
     """The venue said no, for sure."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -192,7 +192,7 @@ class OrderRejected(Message):
         return self.account
 
 
-class OrderCancelled(Message):
+class OrderCancelled(Message, frozen=True, kw_only=True):
     delivery: ClassVar[Delivery] = Delivery.EVERY
 
     client_order_id: str
@@ -204,7 +204,7 @@ class OrderCancelled(Message):
         return self.account
 
 
-class OrderExpired(Message):
+class OrderExpired(Message, frozen=True, kw_only=True):
     """Ended without being asked: approval too old, time in force, or the venue dropped it."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -218,7 +218,7 @@ class OrderExpired(Message):
         return self.account
 
 
-class OrderUnknown(Message):
+class OrderUnknown(Message, frozen=True, kw_only=True):
     """We could not find out what became of it. The symbol takes no new risk until we do."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY

@@ -28,7 +28,7 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     abstained: str = ""
 
 
-class Signal(Message):
+class Signal(Message, frozen=True, kw_only=True):
     """BUY or SELL, decided by the ensemble. Recorded."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -53,7 +53,7 @@ class Signal(Message):
         return f"{self.venue}:{self.symbol}"
 
 
-class Hold(Message):
+class Hold(Message, frozen=True, kw_only=True):
     """No opinion worth an order, and why (NO_QUORUM, TIE, FLAT, WARMING_UP, CONFIDENCE …). Never recorded."""
 
     delivery: ClassVar[Delivery] = Delivery.LATEST
@@ -70,7 +70,7 @@ class Hold(Message):
         return f"{self.venue}:{self.symbol}"
 
 
-class SignalCount(Message):
+class SignalCount(Message, frozen=True, kw_only=True):
     """How the decisions of one instrument fell since this incarnation started, once a second."""
 
     delivery: ClassVar[Delivery] = Delivery.LATEST

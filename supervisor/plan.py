@@ -1,0 +1,123 @@
+"""The plan: the whole tree as data, compiled once before the server starts.
+
+`qt up` (or `python -m supervisor.runtime.scratch`) imports every actor class in a scratch process, audits the wiring
+and writes the plan; the root only reads it. So no line of supervised code, and no import of one, ever runs in the root.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from supervisor.message import Provenance
+from supervisor.spec import ActorStart, SupervisorSpec, ZygoteSpec
+
+PLAN_SCHEMA = 1
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One line in a node's address book: whom it hears, where, and which topics (class names)."""
+
+    sender: str
+    endpoint: str
+    topics: tuple[str, ...]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the root needs to know. Paths are absolute strings."""
+
+    schema: int = PLAN_SCHEMA
+    tree: SupervisorSpec
+    zygotes: tuple[ZygoteSpec, ...]
+    routes: dict[str, tuple[Route, ...]]  # child name -> what it hears
+    home: str
+    sockets: str
+    mode: str = "sim"
+    provenance: Provenance = Provenance.SYNTHETIC
+    version: str = "0"
+    config_digest: str = ""
+    seed: int = 0
+    own_roots: tuple[str, ...] = ()  # directories that hold code of ours (for crash frames)
+    environment: dict[str, str] = {}
+    ess_argv: tuple[str, ...] = ()  # the emergency stop's command line, run by heart; () for none
+
+
+class NodeBoot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node is told at birth."""
+
+    name: str
+    incarnation: int
+    root_pid: int
+    actors: tuple[ActorStart, ...]
+    routes: tuple[Route, ...]
+    endpoint: str  # where it publishes
+    home: str
+    provenance: Provenance
+    seed: int
+    own_roots: tuple[str, ...]
+    replay: bool = False  # `now()` is the event time of the last delivered message
+    shutdown_s: float = 5.0
+
+
+def boot_of(
+    plan: Plan, name: str, actors: tuple[ActorStart, ...], incarnation: int, root_pid: int, shutdown_s: float
+) -> NodeBoot:
+    """The boot record of one incarnation of the child `name`."""
+    return NodeBoot(
+        name=name,
+        incarnation=incarnation,
+        root_pid=root_pid,
+        actors=actors,
+        routes=plan.routes.get(name, ()),
+        endpoint=endpoint_of(plan.sockets, name),
+        home=plan.home,
+        provenance=plan.provenance,
+        seed=plan.seed,
+        own_roots=plan.own_roots,
+        replay=plan.mode == "replay",
+        shutdown_s=shutdown_s,
+    )
+
+
+def endpoint_of(sockets: str, name: str) -> str:
+    """Where the child `name` publishes. The path's length is checked when the plan is compiled (107 is the limit)."""
+    return f"ipc://{sockets}/{name.replace(':', '_')}"
+
+
+def plan_path(home: str | Path) -> Path:
+    return Path(home) / "run" / "plan.msgpack"
+
+
+def save(plan: Plan) -> Path:
+    """Write the plan where the root looks for it, atomically and for the owner only (it may hold settings)."""
+    path = plan_path(plan.home)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.msgpack.encode(plan))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    return path
+
+
+def load(home: str | Path) -> Plan:
+    """Read the plan of this home.
+
+    Raises:
+        FileNotFoundError: nobody compiled one (`qt up` does).
+        ValueError: written by another version; the text says which.
+    """
+    path = plan_path(home)
+    try:
+        plan = msgspec.msgpack.decode(path.read_bytes(), type=Plan)
+    except msgspec.DecodeError as error:
+        raise ValueError(
+            f"{path} is not a plan of this version ({error}); start the server again with qt up"
+        ) from error
+    if plan.schema != PLAN_SCHEMA:
+        raise ValueError(f"{path} has plan schema {plan.schema}, this version reads {PLAN_SCHEMA}; run qt up again")
+    return plan

@@ -1,0 +1,118 @@
+"""The private line between the root and one node: a SOCK_SEQPACKET pair, one MessagePack word per packet.
+
+It ends with either side's life, which is the cheapest news of a death there is. Market data never travels here.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import msgspec
+
+from supervisor.words import CrashRecord
+
+LARGEST = 64 * 1024  # a crash record with its traceback fits; SEQPACKET keeps packets whole
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of the link's words."""
+
+
+class Hello(Word, frozen=True, kw_only=True):
+    """The node runs `main`: it exists."""
+
+    pid: int
+
+
+class NodeReady(Word, frozen=True, kw_only=True):
+    """Every actor of the node is ready."""
+
+
+class NodeCrashed(Word, frozen=True, kw_only=True):
+    """Last words: an exception left an actor. The process ends right after."""
+
+    record: CrashRecord
+
+
+class Pong(Word, frozen=True, kw_only=True):
+    """Answer of the node's main thread (rung R1: the interpreter runs)."""
+
+    n: int
+
+
+class Ask(Word, frozen=True, kw_only=True):
+    """An actor wants something of the root: `name` is the message class, `payload` its MessagePack."""
+
+    name: str
+    payload: bytes
+
+
+class Stopping(Word, frozen=True, kw_only=True):
+    """The node heard `StopNode` and ends its actors."""
+
+
+class StopNode(Word, frozen=True, kw_only=True):
+    reason: str
+
+
+class Ping(Word, frozen=True, kw_only=True):
+    n: int
+
+
+class DumpStacks(Word, frozen=True, kw_only=True):
+    """Write all stacks to the node's dump file (the polite way; SIGUSR1 does the same without the interpreter)."""
+
+
+FromNode = Hello | NodeReady | NodeCrashed | Pong | Ask | Stopping
+FromRoot = StopNode | Ping | DumpStacks
+
+_encode = msgspec.msgpack.Encoder().encode
+_from_node: Any = msgspec.msgpack.Decoder(FromNode)
+_from_root: Any = msgspec.msgpack.Decoder(FromRoot)
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """(root's end, node's end). The root's end is non-blocking."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs
+
+
+def send(line: socket.socket, word: Word) -> bool:
+    """False when the other side is gone or its buffer is full: a link never makes its sender wait for long."""
+    try:
+        line.send(_encode(word)[:LARGEST])
+    except (BlockingIOError, BrokenPipeError, ConnectionResetError, OSError):
+        return False
+    return True
+
+
+def receive_from_node(line: socket.socket) -> list[FromNode] | None:
+    """Everything waiting, `None` once the node's end is closed. Undecodable packets count as silence."""
+    words: list[FromNode] = []
+    while True:
+        try:
+            packet = line.recv(LARGEST)
+        except BlockingIOError:
+            return words
+        except (ConnectionResetError, OSError):
+            return words if words else None
+        if not packet:
+            return words if words else None
+        try:
+            words.append(_from_node.decode(packet))
+        except msgspec.DecodeError:
+            continue
+
+
+def receive_from_root(line: socket.socket) -> FromRoot | None:
+    """Blocks for one word; `None` when the root is gone."""
+    try:
+        packet = line.recv(LARGEST)
+    except OSError:
+        return None
+    if not packet:
+        return None
+    word: FromRoot = _from_root.decode(packet)
+    return word
