@@ -1,0 +1,120 @@
+"""What supervision says: one record per thing that happened, from a closed set, each with a sentence for a person.
+
+A record is a fact about one unit of the tree at one moment. `kind` is for programs, `sentence` for people, the rest
+for both. The tree machine writes them (`Report`); the root numbers, publishes and keeps them. Nothing here decides.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from supervisor.words import ExitReason
+
+
+class SupervisionKind(StrEnum):
+    """The closed set. A kind is added here, with its sentence, or it does not exist."""
+
+    STARTING = "starting"
+    STARTED = "started"
+    READY = "ready"
+    EXITED = "exited"  # ended, nobody asked; what follows is the next record
+    ENDED = "ended"  # ended for good by its restart type
+    RESTARTING = "restarting"
+    GROUP = "group"  # siblings go down with it, by the strategy
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    KILLING = "killing"
+    QUARANTINED = "quarantined"
+    RELEASED = "released"
+    EXHAUSTED = "exhausted"
+    ESCALATED = "escalated"
+    HALT = "halt"  # the domain is asked to halt trading
+    ORDERED = "ordered"
+    SHUTDOWN = "shutdown"
+    GAVE_UP = "gave_up"
+    ALL_DOWN = "all_down"
+
+
+class Cause(StrEnum):
+    """Why it happened, in one word."""
+
+    BOOT = "boot"
+    ORDER = "order"
+    EXIT = "exit"
+    GROUP = "group"  # a sibling's failure under one_for_all or rest_for_one
+    PARENT = "parent"  # its supervisor goes down or comes up
+    CRASH_LOOP = "crash_loop"
+    REFUSED = "refused"  # typed non-retryable
+    BUDGET = "budget"  # its own restart budget
+    INTENSITY = "intensity"  # its supervisor's restart intensity
+    START_TIMEOUT = "start_timeout"
+    HUNG = "hung"
+    SHUTDOWN = "shutdown"
+
+
+class Supervision(msgspec.Struct, frozen=True, kw_only=True):
+    """One record. `at` is on the clock of the tree's `now`; `path` reads "root/market/feed:binance"."""
+
+    kind: SupervisionKind
+    id: str
+    path: str
+    incarnation: int
+    at: float
+    sentence: str
+    cause: Cause
+    detail: str = ""
+    exit: ExitReason | None = None
+    retry_at: float | None = None
+
+
+SENTENCES: dict[SupervisionKind, str] = {
+    SupervisionKind.STARTING: "{id} is starting as incarnation {incarnation} ({cause})",
+    SupervisionKind.STARTED: "{id} has started as incarnation {incarnation}, {detail}",
+    SupervisionKind.READY: "{id} is ready as incarnation {incarnation}, {detail}",
+    SupervisionKind.EXITED: "{id} incarnation {incarnation} {detail}",
+    SupervisionKind.ENDED: "{id} ended for good: {detail}",
+    SupervisionKind.RESTARTING: "{id} will be restarted {detail}",
+    SupervisionKind.GROUP: "{id} takes its group down with it: {detail}",
+    SupervisionKind.STOPPING: "{id} incarnation {incarnation} is asked to stop ({cause}): {detail}",
+    SupervisionKind.STOPPED: "{id} is down ({cause}): {detail}",
+    SupervisionKind.KILLING: "{id} incarnation {incarnation} is being killed ({cause}): {detail}",
+    SupervisionKind.QUARANTINED: "{id} is quarantined ({cause}): {detail}; release it with `qt release {id}`",
+    SupervisionKind.RELEASED: "{id} is released from quarantine and starts with a clean record",
+    SupervisionKind.EXHAUSTED: "{id} has spent its restarts: {detail}",
+    SupervisionKind.ESCALATED: "{id} fails upward to its supervisor: {detail}",
+    SupervisionKind.HALT: "{id} asks for a halt of trading: {detail}",
+    SupervisionKind.ORDERED: "{id}: order {detail}",
+    SupervisionKind.SHUTDOWN: "{id} shuts down in reverse start order: {detail}",
+    SupervisionKind.GAVE_UP: "{id} gives up: {detail}",
+    SupervisionKind.ALL_DOWN: "{id} and everything below it is down: {detail}",
+}
+
+
+def supervision(
+    kind: SupervisionKind,
+    *,
+    id: str,
+    path: str,
+    incarnation: int,
+    at: float,
+    cause: Cause,
+    detail: str = "",
+    exit: ExitReason | None = None,
+    retry_at: float | None = None,
+) -> Supervision:
+    """A record with its sentence filled in."""
+    sentence = SENTENCES[kind].format(id=id, incarnation=incarnation, cause=cause.replace("_", " "), detail=detail)
+    return Supervision(
+        kind=kind,
+        id=id,
+        path=path,
+        incarnation=incarnation,
+        at=at,
+        sentence=sentence,
+        cause=cause,
+        detail=detail,
+        exit=exit,
+        retry_at=retry_at,
+    )
