@@ -1,0 +1,34 @@
+"""Verdicts: what the supervisor believes about a child, why, and what may be done. Pure; see judge.py."""
+
+from supervisor.verdict.evidence import (
+    ActorSample,
+    CheckResult,
+    Evidence,
+    History,
+    KernelSample,
+    Look,
+    Ping,
+    PromiseSample,
+)
+from supervisor.verdict.fingerprint import Prior, fingerprint, prior
+from supervisor.verdict.judge import Action, Verdict, correlate, judge
+from supervisor.verdict.timing import Observer
+
+__all__ = [
+    "Action",
+    "ActorSample",
+    "CheckResult",
+    "Evidence",
+    "History",
+    "KernelSample",
+    "Look",
+    "Observer",
+    "Ping",
+    "Prior",
+    "PromiseSample",
+    "Verdict",
+    "correlate",
+    "fingerprint",
+    "judge",
+    "prior",
+]

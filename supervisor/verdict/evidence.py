@@ -1,0 +1,196 @@
+"""What the judge is told: frozen values, each with the time it was seen. Nothing here decides anything.
+
+The picture: the root takes a `Look` at a child (kernel sample and vitals) and folds it into the child's `History`,
+which remembers *since when* something has not moved. A look costs microseconds and the memory is bounded, so a child
+can be watched for weeks. All times are seconds of CLOCK_MONOTONIC, which is one clock for all processes of a machine.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from supervisor.verdict.timing import Observer
+from supervisor.words import ExitReason, State
+
+POINT_EVERY_S = 0.5  # spacing of the remembered kernel readings
+POINTS = 40  # so about 20 s are remembered
+
+
+class ActorSample(msgspec.Struct, frozen=True, kw_only=True):
+    """One actor's vitals at one look; the counters are its own, written by its own thread."""
+
+    name: str
+    loops: int
+    handled: int
+    queued: int = 0
+    in_hand_since: float | None = None  # when the message in hand was taken; None: no message in hand
+    in_hand_seq: int = 0
+    last_progress: float | None = None  # the last `ctx.progress`
+    oldest_queued: float | None = None  # when the oldest waiting message came in
+
+
+class KernelSample(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel says of a process. CPU and run-queue delay are sums over its threads."""
+
+    state: str  # R S D T t Z X I, of the main thread
+    started_ticks: int  # start time in clock ticks after boot: with the pid, the identity of a process
+    cpu_s: float  # user and system time used so far
+    run_delay_s: float = 0.0  # time so far spent runnable without a CPU
+    voluntary: int = 0  # voluntary context switches of the main thread (about 200/s: it waits for the GIL)
+    wchan: str = ""  # where in the kernel the main thread sleeps, "" if hidden or running
+    threads: int = 1
+    uninterruptible: int = 0  # threads in state D
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One observation of one incarnation. `kernel` may be left out of a look to save its cost."""
+
+    at: float
+    incarnation: int
+    kernel: KernelSample | None = None
+    actors: tuple[ActorSample, ...] = ()
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """When each counter of one actor was last seen to move, and the CPU time its process had used by then."""
+
+    sample: ActorSample
+    first_at: float
+    loops_at: float
+    handled_at: float
+    cpu_at_loop_s: float
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One remembered reading."""
+
+    at: float
+    cpu_s: float
+    run_delay_s: float
+    voluntary: int
+    handled: int
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """All looks at one incarnation, folded. A look at another incarnation starts it anew."""
+
+    incarnation: int = 0
+    at: float = 0.0
+    kernel: KernelSample | None = None
+    kernel_at: float = 0.0
+    kernel_state_since: float = 0.0
+    disk_since: float | None = None  # since when some thread was seen in state D at every look
+    traces: tuple[Trace, ...] = ()
+    points: tuple[Point, ...] = ()
+
+    def add(self, look: Look) -> History:
+        """Fold one look. A look older than the last one is ignored; a counter that fell counts as moved."""
+        if look.incarnation != self.incarnation:
+            return History(incarnation=look.incarnation).fold(look)
+        return self if look.at < self.at else self.fold(look)
+
+    def fold(self, look: Look) -> History:
+        kernel, kernel_at = self.kernel, self.kernel_at
+        state_since, disk_since = self.kernel_state_since, self.disk_since
+        if look.kernel is not None:
+            if kernel is None or kernel.state != look.kernel.state:
+                state_since = look.at
+            if look.kernel.uninterruptible == 0:
+                disk_since = None
+            elif disk_since is None:
+                disk_since = look.at
+            kernel, kernel_at = look.kernel, look.at
+        cpu_s = kernel.cpu_s if kernel is not None else 0.0
+        traces = self.traces
+        if look.actors:
+            known = {trace.sample.name: trace for trace in self.traces}
+            traces = tuple(_moved(known.get(sample.name), sample, look.at, cpu_s) for sample in look.actors)
+        points = self.points
+        if look.kernel is not None:
+            handled = sum(trace.sample.handled for trace in traces)
+            point = Point(look.at, look.kernel.cpu_s, look.kernel.run_delay_s, look.kernel.voluntary, handled)
+            if len(points) >= 2 and look.at - points[-2].at < POINT_EVERY_S:
+                points = (*points[:-1], point)
+            else:
+                points = (*points[-(POINTS - 1) :], point)
+        return History(
+            incarnation=look.incarnation,
+            at=look.at,
+            kernel=kernel,
+            kernel_at=kernel_at,
+            kernel_state_since=state_since,
+            disk_since=disk_since,
+            traces=traces,
+            points=points,
+        )
+
+
+class Ping(msgspec.Struct, frozen=True, kw_only=True):
+    """Rung R1: the node's main thread answers pings. `waiting_since`: when the oldest unanswered ping was sent."""
+
+    waiting_since: float | None = None
+    answered_at: float | None = None  # when the last pong came in
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer to a declared check: this question got this answer, no more.
+
+    `reason` is the class a counter-probe found ("wrong port", "missing client" …), `detail` the sentence with its
+    proof. `explained`: another route showed that the question is wrong, whatever the child may be.
+    """
+
+    child: str
+    kind: str
+    target: str
+    ok: bool
+    at: float
+    took_s: float = 0.0
+    reason: str = ""
+    detail: str = ""
+    explained: bool = False
+    failures: int = 0  # in a row, this one included
+    every_s: float = 2.0
+
+
+class PromiseSample(msgspec.Struct, frozen=True, kw_only=True):
+    """When a promised output was last produced; None: never in this incarnation."""
+
+    topic: str
+    at_least_every_s: float
+    last_at: float | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one child at one moment. Optional means "not looked at", never "fine"."""
+
+    name: str
+    state: State
+    desired_up: bool = True
+    state_since: float = 0.0
+    incarnation: int = 0
+    pid: int | None = None
+    history: History = History()
+    ping: Ping = Ping()
+    checks: tuple[CheckResult, ...] = ()  # the last answer of each declared check
+    promises: tuple[PromiseSample, ...] = ()
+    observer: Observer = Observer()
+    last_exit: ExitReason | None = None
+    last_exit_at: float | None = None
+    crash_loop: bool = False  # the tree parked it for equal fingerprints (not for a spent budget)
+    next_retry_at: float | None = None
+    hang_after_s: float = 5.0
+    start_timeout_s: float = 60.0
+
+
+def _moved(old: Trace | None, sample: ActorSample, at: float, cpu_s: float) -> Trace:
+    if old is None:
+        return Trace(sample=sample, first_at=at, loops_at=at, handled_at=at, cpu_at_loop_s=cpu_s)
+    looped = old.sample.loops != sample.loops
+    handled = old.sample.handled != sample.handled
+    return Trace(
+        sample=sample,
+        first_at=old.first_at,
+        loops_at=at if looped else old.loops_at,
+        handled_at=at if handled else old.handled_at,
+        cpu_at_loop_s=cpu_s if looped else old.cpu_at_loop_s,
+    )
