@@ -1,0 +1,166 @@
+"""The only room that knows pykka: one `ThreadingActor` that runs one of our callback actors.
+
+pykka's traps are closed here (all measured): a failing `on_start` calls no hook; `SystemExit` in one actor stops all; a
+stop waits behind the backlog; the inbox is unbounded; "not alive" is not "gone". So: our own inbox, every
+`BaseException` recorded with its traceback and contained, and death is the thread's last act, not a flag.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pykka
+
+from supervisor.actor import Actor
+from supervisor.message import Envelope, Message
+from supervisor.runtime import vitals
+from supervisor.runtime.inbox import Batch, Inbox
+from supervisor.runtime.transaction import Transaction
+
+
+class Ending(NamedTuple):
+    """How an actor's thread ended: asked (`error` is None) or not."""
+
+    name: str
+    phase: str
+    error: BaseException | None
+    in_hand: str
+
+
+class _Turn(NamedTuple):
+    """What pykka's loop expects of an inbox: something with a message and nobody to reply to."""
+
+    message: Batch
+    reply_to: None = None
+
+
+class _Lane:
+    """Shows our inbox to pykka under its protocol; `put` is pykka's own road (`ref.stop`) and leads to ours."""
+
+    def __init__(self) -> None:
+        self.inbox: Inbox | None = None
+
+    def get(self) -> _Turn:
+        assert self.inbox is not None
+        return _Turn(self.inbox.get())
+
+    def put(self, envelope: Any) -> None:
+        del envelope  # `tell` and `ask` have no user here; only pykka's stop arrives this way
+        assert self.inbox is not None
+        self.inbox.stop("pykka stop")
+
+    def empty(self) -> bool:
+        return True
+
+
+class Host(pykka.ThreadingActor):
+    """Runs `actor` until it is asked to stop or raises; tells `ended` exactly once, as the thread's last act."""
+
+    use_daemon_thread = True
+
+    def __init__(
+        self,
+        actor: Actor,
+        arguments: dict[str, Any],
+        inbox: Inbox,
+        transaction: Transaction,
+        slot: vitals.Slot,
+        ended: Callable[[Ending], None],
+    ) -> None:
+        super().__init__()
+        lane: Any = self.actor_inbox
+        lane.inbox = inbox
+        self._actor = actor
+        self._arguments = arguments
+        self._inbox = inbox
+        self._tx = transaction
+        self._dials = slot.words
+        self._ended = ended
+        self._finished = False
+        self._phase = "init"
+        self._in_hand = ""
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        return _Lane()
+
+    def on_start(self) -> None:
+        """pykka calls no hook when this raises, so nothing may leave it."""
+        try:
+            self._dials[vitals.STARTED] = time.monotonic_ns()
+            self._actor.ctx = self._tx
+            self._actor.init(**self._arguments)
+            self._tx.commit()
+            if self._actor.ready_after_init:
+                self._tx.ready()
+            self._phase = "first-work"
+            for envelope in self._tx.catch_up():
+                self._handle_wired(envelope)
+            self._tx.commit()
+        except BaseException as error:  # noqa: BLE001  contained: SystemExit here would stop every actor of the process
+            self._end(error)
+
+    def on_receive(self, message: Any) -> Any:
+        """One batch."""
+        try:
+            self._turn(message)
+        except BaseException as error:  # noqa: BLE001  see on_start
+            self._end(error)
+
+    def _turn(self, batch: Batch) -> None:
+        dials = self._dials
+        dials[vitals.LOOPS] += 1
+        if batch.stop is not None:
+            self._phase = "terminate"
+            self._actor.terminate(batch.stop)
+            self._tx.commit()
+            self._end(None)
+            return
+        waiting = len(batch.messages) + len(batch.frames)
+        if waiting:
+            dials[vitals.QUEUED] = waiting
+            dials[vitals.OLDEST_QUEUED] = time.monotonic_ns()
+            for message in batch.messages:
+                self._handle(message, None)
+            hear = self._tx.hear
+            for frame in batch.frames:
+                for envelope in hear(frame):
+                    self._handle_wired(envelope)
+            self._tx.commit()
+            dials[vitals.QUEUED] = self._inbox.depth()
+            dials[vitals.OLDEST_QUEUED] = 0
+            dials[vitals.DROPPED] = self._inbox.dropped
+        self._tx.beat()
+
+    def _handle_wired(self, envelope: Envelope) -> None:
+        if self._tx.is_fresh(envelope):
+            self._handle(envelope.body, envelope)
+
+    def _handle(self, message: Message, envelope: Envelope | None) -> None:
+        dials = self._dials
+        dials[vitals.IN_HAND_SINCE] = time.monotonic_ns()
+        dials[vitals.IN_HAND_SEQ] += 1
+        mark = self._tx.take(envelope)
+        try:
+            self._actor.handle(message)
+        except BaseException:
+            self._in_hand = type(message).__name__
+            self._tx.discard_from(mark)
+            self._tx.commit()  # what was handled before it did happen
+            raise
+        self._tx.handled(envelope)
+        dials[vitals.HANDLED] += 1
+        dials[vitals.IN_HAND_SINCE] = 0
+        if dials[vitals.PROGRESS]:
+            self._phase = "steady"
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        phase = self._phase
+        self.actor_stopped.set()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self._ended(Ending(self._tx.name, phase, error, self._in_hand))

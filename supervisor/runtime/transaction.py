@@ -1,0 +1,403 @@
+"""A handled message is a transaction: this is the `ctx` an actor holds, and the commit behind it.
+
+The picture: a clerk with an out-tray. While a message is handled, everything the actor says or asks of a port lies in
+the tray. At the end of a batch the tray's EVERY messages and the positions of the inputs go to disk in one commit, and
+only then the tray is emptied onto the wire. If the handler raises, its own part of the tray is thrown away, the parts
+of the messages before it are committed, and the incarnation ends. What was sent twice because of a crash between commit
+and sending, receivers drop by (sender, topic, sequence). An actor that only turns LATEST into LATEST has no journal and
+no tray worth the name: such messages leave at once.
+
+EVERY inputs are heard in order: a hole in the sequence (a socket dropped, a publisher or we restarted) is refilled from
+the sender's journal before the newer message is handled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+import msgspec
+
+from supervisor.message import SCHEMA, Delivery, Envelope, Message, Provenance, topic_of
+from supervisor.plan import Route
+from supervisor.runtime import journal as journals
+from supervisor.runtime import vitals
+from supervisor.runtime.bus import Publisher
+from supervisor.runtime.codec import BadFrame, Decoder, encode
+from supervisor.runtime.inbox import Inbox
+from supervisor.runtime.journal import Journal, JournalReader, Said
+
+M = TypeVar("M", bound=Message)
+MARKS_EVERY_S = 0.5
+
+
+class Marks(Message, frozen=True, kw_only=True):
+    """How far a sender's EVERY topics have come, said twice a second: even a lost last message is noticed."""
+
+    delivery = Delivery.SYSTEM
+
+    last: dict[str, int]
+
+
+class NoRoute(RuntimeError):
+    """A message to somebody who is not in the address book."""
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """One thing in the tray: a frame to send, or a call to a port."""
+
+    topic: str = ""
+    seq: int = 0
+    at_ns: int = 0
+    frame: bytes = b""
+    recorded: bool = False
+    call: Callable[..., None] | None = None
+    arguments: tuple[Any, ...] = ()
+
+
+class Transaction:
+    """Implements `supervisor.context.Context` for one incarnation; used by the actor's own thread except `post`."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        incarnation: int,
+        provenance: Provenance,
+        replay: bool,
+        rng: Random,
+        inbox: Inbox,
+        publisher: Publisher,
+        journal: Journal | None,
+        journals_dir: Path,
+        routes: tuple[Route, ...],
+        kinds: tuple[type[Message], ...],
+        slot: vitals.Slot,
+        ask_root: Callable[[str, bytes], None],
+        say_ready: Callable[[], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.incarnation = incarnation
+        self.rng = rng
+        self._provenance = provenance
+        self._replay = replay
+        self._inbox = inbox
+        self._send = publisher.send
+        self._journal = journal
+        self._journals_dir = journals_dir
+        self._dials = slot.words
+        self._ask_root = ask_root
+        self._say_ready = say_ready
+        self._complain = complain
+        self._decoder = Decoder((*kinds, Marks))
+        self._every = {kind.__name__ for kind in kinds if kind.delivery is Delivery.EVERY}
+        self._sources = {(route.sender, topic) for route in routes for topic in route.topics if topic in self._every}
+        self._readers: dict[str, JournalReader] = {}
+        self._sequences: dict[str, int] = dict(journal.sequences) if journal else {}
+        self._heard: dict[tuple[str, str], int] = dict(journal.positions) if journal else {}
+        self._newly_heard: dict[tuple[str, str], int] = {}
+        self._fences: dict[str, int] = {}  # newest incarnation heard of each sender
+        self._latest_sequences: dict[str, int] = {}
+        self._topics: dict[tuple[type, str], tuple[str, bytes]] = {}
+        self._tray: list[Effect] = []
+        self._hand: Envelope | None = None
+        self._event_ns = 0
+        self._traces = 0
+        self._marks_due = 0.0
+        self.refused = 0
+        self.lost = 0
+
+    # ------------------------------------------------------------------ the door (see context.py for the meaning)
+
+    def now(self) -> float:
+        if self._replay and self._event_ns:
+            return self._event_ns / 1e9
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def publish(self, message: Message, *, event_ns: int | None = None, key: str = "") -> None:
+        kind = type(message)
+        at = (kind, key or message.key())
+        known = self._topics.get(at)
+        if known is None:
+            topic = topic_of(message) if not key else f"{kind.__name__}:{key}"
+            known = self._topics[at] = (kind.__name__, topic.encode())
+            if len(self._topics) > 10_000:
+                raise ValueError(
+                    f"{self.name} publishes {kind.__name__} under more than 10,000 keys; keys name instruments"
+                )
+        name, topic_bytes = known
+        sent_ns = time.time_ns()
+        hand = self._hand
+        if event_ns is None:
+            event_ns = self._event_ns or sent_ns
+        if message.delivery is Delivery.EVERY:
+            if self._journal is None:
+                raise NoRoute(f"{self.name} publishes {name}, which is EVERY, but does not declare it in `publishes`")
+            seq = self._sequences.get(name, 0) + 1
+            self._sequences[name] = seq
+            if hand is not None:
+                trace, causation = hand.trace, f"{hand.sender}:{type(hand.body).__name__}:{hand.seq}"
+            else:
+                trace, causation = "", ""
+            if not trace:
+                self._traces += 1
+                trace = f"{self.name}-{self.incarnation}-{self._traces}"
+            frame = encode(
+                topic_bytes,
+                Envelope(
+                    SCHEMA,
+                    self.name,
+                    self.incarnation,
+                    seq,
+                    event_ns,
+                    sent_ns,
+                    self._provenance,
+                    trace,
+                    causation,
+                    message,
+                ),
+            )
+            self._tray.append(Effect(topic=name, seq=seq, at_ns=sent_ns, frame=frame, recorded=True))
+            return
+        seq = self._latest_sequences.get(name, 0) + 1
+        self._latest_sequences[name] = seq
+        frame = encode(
+            topic_bytes,
+            Envelope(
+                SCHEMA,
+                self.name,
+                self.incarnation,
+                seq,
+                event_ns,
+                sent_ns,
+                self._provenance,
+                hand.trace if hand is not None else "",
+                "",
+                message,
+            ),
+        )
+        if self._tray:  # keep the order of what was said
+            self._tray.append(Effect(frame=frame))
+        else:
+            self._send(frame)
+            self._dials[vitals.OUT] += 1
+
+    def send(self, to: str, message: Message) -> None:
+        if to != "root":
+            raise NoRoute(
+                f"{self.name} sends {type(message).__name__} to {to!r}; only the root can be told directly, publish it"
+            )
+        payload = msgspec.msgpack.encode(message)
+        self._tray.append(Effect(call=self._ask_root, arguments=(type(message).__name__, payload)))
+
+    def call(self, effect: Callable[..., None], *args: Any) -> None:
+        self._tray.append(Effect(call=effect, arguments=args))
+
+    def after(self, delay_s: float, message: Message) -> None:
+        self._inbox.after(delay_s, message)
+
+    def post(self, message: Message) -> None:
+        self._inbox.post(message)
+
+    def progress(self, mark: str) -> None:
+        del mark  # the dial says that and when; what it was, the outputs say
+        dials = self._dials
+        dials[vitals.LAST_PROGRESS] = time.monotonic_ns()
+        dials[vitals.PROGRESS] += 1
+
+    def ready(self) -> None:
+        if not self._dials[vitals.READY]:
+            self._dials[vitals.READY] = time.monotonic_ns()
+            self._say_ready()
+
+    def envelope(self) -> Envelope:
+        if self._hand is None:
+            raise RuntimeError(f"{self.name}: there is no envelope outside the handling of a wired message")
+        return self._hand
+
+    def recall(self, *kinds: type[M]) -> Iterator[M]:
+        """Recorded messages this actor has said, or heard *and handled*; what it has not handled will be delivered."""
+        decoder = Decoder(kinds)
+        found: list[tuple[int, int, M]] = []
+        names = {kind.__name__ for kind in kinds}
+        for path in sorted(self._journals_dir.glob("*.db")):
+            own = self._journal is not None and path == self._journal.path
+            reader = JournalReader(path)
+            for topic in names & set(reader.topics()):
+                until: int | None = None
+                if not own and topic in self._every:
+                    sender = self._sender_of(path, topic)
+                    if sender is not None:
+                        until = self._heard.get((sender, topic), 0)
+                for said in reader.until(topic, until):
+                    found.append((said.at_ns, len(found), decoder.decode(said.frame).body))
+        found.sort(key=lambda item: item[:2])
+        for _, _, message in found:
+            yield message
+
+    # ------------------------------------------------------------------ the host's side
+
+    def hear(self, frame: bytes) -> list[Envelope]:
+        """The envelopes to handle because of this frame, in order: usually one, none for a repeat, more after a hole."""
+        try:
+            envelope = self._decoder.decode(frame)
+        except BadFrame as error:
+            self.refused += 1
+            if self.refused <= 10 or self.refused % 1000 == 0:
+                self._complain(f"{self.name}: {error} ({self.refused} refused so far)")
+            return []
+        body = envelope.body
+        if type(body) is Marks:
+            return self._catch_up_to(envelope.sender, body.last)
+        if body.delivery is Delivery.EVERY:
+            name = type(body).__name__
+            last = self._heard.get((envelope.sender, name), 0)
+            if envelope.seq <= last:
+                return []
+            if envelope.seq == last + 1:
+                return [envelope]
+            return [*self._refill(envelope.sender, name, last, envelope.seq - 1), envelope]
+        newest = self._fences.get(envelope.sender, 0)
+        if envelope.incarnation < newest:
+            return []  # a message from a previous life
+        if envelope.incarnation > newest:
+            self._fences[envelope.sender] = envelope.incarnation
+        return [envelope]
+
+    def catch_up(self) -> list[Envelope]:
+        """Everything recorded by the senders in the address book that was not handled yet: called once after `init`."""
+        envelopes: list[Envelope] = []
+        for sender, topic in sorted(self._sources):
+            envelopes += self._refill(sender, topic, self._heard.get((sender, topic), 0), None)
+        envelopes.sort(key=lambda e: e.sent_ns)
+        return envelopes
+
+    def is_fresh(self, envelope: Envelope) -> bool:
+        """False for an EVERY message that was handled meanwhile (caught up twice)."""
+        body = envelope.body
+        if body.delivery is not Delivery.EVERY:
+            return True
+        return bool(envelope.seq > self._heard.get((envelope.sender, type(body).__name__), 0))
+
+    def take(self, envelope: Envelope | None) -> int:
+        """Put a message in hand; returns the tray's mark for `discard_from`."""
+        self._hand = envelope
+        if envelope is not None:
+            self._event_ns = envelope.event_ns
+        elif not self._replay:
+            self._event_ns = 0  # a timer or a port speaks of now
+        return len(self._tray)
+
+    def handled(self, envelope: Envelope | None) -> None:
+        """The message in hand is done; its position will be part of the next commit."""
+        if envelope is not None and envelope.body.delivery is Delivery.EVERY:
+            key = (envelope.sender, type(envelope.body).__name__)
+            self._heard[key] = envelope.seq
+            self._newly_heard[key] = envelope.seq
+        self._hand = None
+
+    def discard_from(self, mark: int) -> None:
+        """The handler raised: what it put into the tray never happened."""
+        for effect in self._tray[mark:]:
+            if effect.recorded:
+                self._sequences[effect.topic] -= 1
+        del self._tray[mark:]
+        self._hand = None
+
+    def commit(self) -> None:
+        """Make the batch durable, then release its effects in order."""
+        tray = self._tray
+        if self._journal is not None and (self._newly_heard or tray):
+            said = [Said(e.topic, e.seq, e.at_ns, e.frame) for e in tray if e.recorded]
+            if said or self._newly_heard:
+                self._journal.commit(said, self._newly_heard)
+                self._newly_heard = {}
+        if not tray:
+            return
+        self._tray = []
+        sent = 0
+        for effect in tray:
+            if effect.call is not None:
+                effect.call(*effect.arguments)
+            else:
+                self._send(effect.frame)
+                sent += 1
+        self._dials[vitals.OUT] += sent
+
+    def beat(self) -> None:
+        """Called by the host every turn of its loop: says how far the EVERY topics have come."""
+        now = time.monotonic()
+        if now < self._marks_due or self._journal is None or not self._sequences:
+            return
+        self._marks_due = now + MARKS_EVERY_S
+        now_ns = time.time_ns()
+        marks = Marks(last=dict(self._journal.sequences))
+        self._send(
+            encode(
+                b"Marks:",
+                Envelope(SCHEMA, self.name, self.incarnation, 0, now_ns, now_ns, self._provenance, "", "", marks),
+            )
+        )
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    # ------------------------------------------------------------------ holes
+
+    def _reader(self, sender: str) -> JournalReader:
+        reader = self._readers.get(sender)
+        if reader is None:
+            reader = self._readers[sender] = JournalReader(self._journals_dir / journals.file_name(sender))
+        return reader
+
+    def _sender_of(self, path: Path, topic: str) -> str | None:
+        for sender, heard_topic in self._sources:
+            if heard_topic == topic and journals.file_name(sender) == path.name:
+                return sender
+        return None
+
+    def _catch_up_to(self, sender: str, last: dict[str, int]) -> list[Envelope]:
+        envelopes: list[Envelope] = []
+        for topic, seq in last.items():
+            if (sender, topic) in self._sources and seq > self._heard.get((sender, topic), 0):
+                envelopes += self._refill(sender, topic, self._heard.get((sender, topic), 0), seq)
+        return envelopes
+
+    def _refill(self, sender: str, topic: str, after: int, until: int | None) -> list[Envelope]:
+        envelopes: list[Envelope] = []
+        expected = after + 1
+        position = after
+        while until is None or position < until:
+            records = self._reader(sender).since(topic, position, 1000)
+            for said in records:
+                if until is not None and said.seq > until:
+                    break
+                if said.seq != expected:
+                    self._report_lost(sender, topic, expected, said.seq - 1)
+                try:
+                    envelopes.append(self._decoder.decode(said.frame))
+                except BadFrame as error:
+                    self.refused += 1
+                    self._complain(f"{self.name}: recorded {topic} {said.seq} of {sender}: {error}")
+                expected = said.seq + 1
+            if not records or records[-1].seq <= position:
+                break
+            position = records[-1].seq
+        if until is not None and expected <= until:
+            self._report_lost(sender, topic, expected, until)
+        return envelopes
+
+    def _report_lost(self, sender: str, topic: str, first: int, last: int) -> None:
+        self.lost += last - first + 1
+        self._complain(
+            f"{self.name}: {topic} {first} to {last} of {sender} are neither on the wire nor in its journal; "
+            "state built on them is incomplete: qt journal verify"
+        )

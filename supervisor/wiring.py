@@ -1,0 +1,76 @@
+"""The wiring audit: who says what to whom, checked before anything starts.
+
+Pure. Given what every actor class declares, it answers with the address book (routes) or with sentences that name both
+ends of every fault: a word nobody says, a word nobody hears, a promise of a word the actor does not say.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from supervisor.message import Delivery, Message
+from supervisor.plan import Route, endpoint_of
+from supervisor.spec import Promise
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """What one child says about itself. `subscribes` and `publishes` are message classes."""
+
+    name: str
+    subscribes: tuple[type[Message], ...] = ()
+    publishes: tuple[type[Message], ...] = ()
+    promises: tuple[Promise, ...] = ()
+
+
+def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str]:
+    """Every fault as one sentence, `[]` when each word has a speaker and a hearer.
+
+    `outside` names classes that are heard from outside the tree (`qt tail`, the live view): they need no hearer in it.
+    """
+    faults: list[str] = []
+    speakers: dict[str, list[str]] = {}
+    hearers: dict[str, list[str]] = {}
+    classes: dict[str, type[Message]] = {}
+    for child in children:
+        for kind in (*child.subscribes, *child.publishes):
+            known = classes.setdefault(kind.__name__, kind)
+            if known is not kind:
+                faults.append(
+                    f"{child.name}: message {kind.__name__} of {kind.__module__} has the name of another one in "
+                    f"{known.__module__}; a name is a topic, rename one"
+                )
+        for kind in child.publishes:
+            speakers.setdefault(kind.__name__, []).append(child.name)
+        for kind in child.subscribes:
+            hearers.setdefault(kind.__name__, []).append(child.name)
+        said = {kind.__name__ for kind in child.publishes}
+        for promise in child.promises:
+            if promise.topic not in said:
+                near = difflib.get_close_matches(promise.topic, said, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                faults.append(f"{child.name}: promises {promise.topic}, which it does not publish{hint}")
+    free = set(outside)
+    for topic in sorted(hearers):
+        if topic not in speakers:
+            faults.append(f"{topic}: heard by {', '.join(hearers[topic])}, said by nobody in this tree")
+    for topic in sorted(speakers):
+        if topic not in hearers and topic not in free and classes[topic].delivery is not Delivery.SYSTEM:
+            faults.append(f"{topic}: said by {', '.join(speakers[topic])}, heard by nobody in this tree")
+    return faults
+
+
+def routes(children: Sequence[Declared], sockets: str) -> dict[str, tuple[Route, ...]]:
+    """The address book of every child: whom it hears, where, which topics. An actor does not hear itself."""
+    book: dict[str, tuple[Route, ...]] = {}
+    for hearer in children:
+        wanted = {kind.__name__ for kind in hearer.subscribes}
+        lines = []
+        for speaker in children:
+            topics = tuple(sorted(wanted & {kind.__name__ for kind in speaker.publishes}))
+            if topics and speaker.name != hearer.name:
+                lines.append(Route(sender=speaker.name, endpoint=endpoint_of(sockets, speaker.name), topics=topics))
+        book[hearer.name] = tuple(lines)
+    return book
