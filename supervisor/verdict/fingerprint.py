@@ -2,11 +2,13 @@
 
 The loose fingerprint (docs/health.md) is phase, exit, exception classes with causes, innermost own frame without line
 number: an edit elsewhere in the file does not change it, another bug does. It is a readable string, because a person
-compares two of them at night. `prior` is only a first guess from class names; it excuses, it never convicts.
+compares two of them at night. `prior` is only a first guess from class names; it explains, it never convicts.
 """
 
 from __future__ import annotations
 
+import re
+import signal
 from enum import StrEnum
 
 from supervisor.words import ExitReason
@@ -26,10 +28,135 @@ class Prior(StrEnum):
 
 
 def fingerprint(reason: ExitReason, phase: str = "") -> str:
-    """`init | code 1 | RuntimeError < KeyError | actors.feed:init`; `phase` counts only where no crash record tells."""
-    raise NotImplementedError
+    """`init | code 1 | RuntimeError < KeyError | actors.feed:init`: what, caused by what, where.
+
+    `phase` counts only where no crash record tells it. Parts nobody knows read `?`, so two SIGKILLs without last words
+    have equal fingerprints; whether such a kill counts at all is the tree's rule, not ours.
+    """
+    crash = reason.crash
+    parts = (
+        (crash.phase if crash is not None else phase) or "?",
+        exit_words(reason),
+        " < ".join(crash.exceptions) if crash is not None and crash.exceptions else "?",
+        (crash.frame if crash is not None else "") or "?",
+    )
+    return " | ".join(parts)
+
+
+def exit_words(reason: ExitReason) -> str:
+    """`SIGSEGV`, `code 1`, or the kind of exit where the kernel told neither."""
+    if reason.signal is not None:
+        try:
+            return signal.Signals(reason.signal).name
+        except ValueError:
+            return f"signal {reason.signal}"
+    return f"code {reason.code}" if reason.code is not None else str(reason.kind)
 
 
 def prior(exceptions: tuple[str, ...], *, message: str = "", phase: str = "") -> Prior:
-    """First guess from the chain (outermost first): the innermost cause that says something decides."""
-    raise NotImplementedError
+    """First guess from the chain (outermost first): the innermost cause that says something decides.
+
+    `message` is the outermost exception's text; it is asked only where a class covers several worlds (OSError).
+    `phase` decides between a bad configuration (before the first message) and bad data (after it).
+    """
+    for name in reversed(exceptions):
+        guess = _of_class(name.rpartition(".")[2], message, phase)
+        if guess is not Prior.UNKNOWN:
+            return guess
+    return Prior.UNKNOWN
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_CODE = _words(
+    """
+    ImportError ModuleNotFoundError SyntaxError IndentationError TabError NameError UnboundLocalError
+    AttributeError NotImplementedError RecursionError
+    """
+)
+_CONFIG = _words(
+    """
+    FileNotFoundError NotADirectoryError IsADirectoryError PermissionError InvalidSpec ConfigError
+    ConfigurationError DuplicateKeyError YAMLError ScannerError ParserError
+    """
+)
+_CREDENTIAL = _words("AuthenticationError PermissionDenied AccountSuspended AccountNotEnabled")
+_CONFLICT = _words("BusyError LockedError BlockingIOError FileExistsError")
+_EXHAUSTION = _words("MemoryError FullError")
+_UPSTREAM = frozenset(
+    [
+        "ConnectionError",
+        "ConnectionRefusedError",
+        "ConnectionResetError",
+        "ConnectionAbortedError",
+        "TimeoutError",
+        "gaierror",
+        "herror",
+        "SSLError",
+        "SSLCertVerificationError",
+        "SSLEOFError",
+        "IncompleteRead",
+        "RemoteDisconnected",
+        "CannotSendRequest",
+        "ClientConnectorError",
+        "ClientConnectionError",
+        "ClientOSError",
+        "ServerDisconnectedError",
+        "ServerTimeoutError",
+        "ConnectionTimeoutError",
+        "SocketTimeoutError",
+        "ClientConnectorDNSError",
+        "ClientConnectorSSLError",
+        "ClientConnectorCertificateError",
+        "WSServerHandshakeError",
+        "NetworkError",
+        "ExchangeNotAvailable",
+        "OnMaintenance",
+        "RequestTimeout",
+        "DDoSProtection",
+        "RateLimitExceeded",
+    ]
+)
+_DATA = _words("JSONDecodeError DecodeError UnicodeDecodeError InvalidOperation BadResponse NullResponse")
+# bad input of the start before the first message, bad input of the stream after it
+_INPUT = _words("KeyError ValueError IndexError TypeError ValidationError ZeroDivisionError OverflowError")
+# classes that cover several worlds: their message decides
+_WIDE = (
+    (Prior.CONFLICT, re.compile(r"address (already )?in use|errno 98\b|already locked|lock is held|is locked", re.I)),
+    (
+        Prior.EXHAUSTION,
+        re.compile(r"errno (12|23|24|28|122)\b|too many open files|no space left|can't start new thread", re.I),
+    ),
+    (Prior.CREDENTIAL, re.compile(r"\b(401|403)\b|unauthori[sz]ed|forbidden|invalid (api.?key|signature)", re.I)),
+    (Prior.UPSTREAM, re.compile(r"\b(429|50[0234])\b|errno (101|104|110|111|113)\b|timed out", re.I)),
+)
+_WIDE_CLASSES = _words(
+    """
+    OSError IOError RuntimeError ZMQError HTTPError ClientResponseError ExchangeError Exception
+    """
+)
+
+
+def _of_class(name: str, message: str, phase: str) -> Prior:
+    for guess, names in (
+        (Prior.CODE, _CODE),
+        (Prior.CONFIG, _CONFIG),
+        (Prior.CREDENTIAL, _CREDENTIAL),
+        (Prior.CONFLICT, _CONFLICT),
+        (Prior.EXHAUSTION, _EXHAUSTION),
+        (Prior.UPSTREAM, _UPSTREAM),
+        (Prior.DATA, _DATA),
+    ):
+        if name in names:
+            return guess
+    if name in _INPUT:
+        if phase in ("import", "init"):
+            return Prior.CODE if name == "TypeError" else Prior.CONFIG
+        return Prior.DATA if phase in ("first-work", "steady") else Prior.UNKNOWN
+    if name in _WIDE_CLASSES:
+        for guess, pattern in _WIDE:
+            if pattern.search(message):
+                return guess
+    return Prior.UNKNOWN

@@ -1,47 +1,48 @@
-"""From evidence to a verdict: what is believed of a child, why, what to do, and what not to do although it looks ill."""
+"""From evidence to a verdict: what is believed of a child, why, and what to do.
+
+The picture: a row of rules (rules.py) is asked in a fixed order and the first that has something to say decides
+(docs/health.md, "order of judgement"). A rule only *finds*. Whether a live process may be killed for what was found is
+decided in one place (conviction.py), and whether to act on one child while many are suspect, in `correlate`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import StrEnum
-
-import msgspec
-
+from supervisor.verdict import timing
+from supervisor.verdict.conviction import correlate
 from supervisor.verdict.evidence import Evidence
+from supervisor.verdict.facts import derive
+from supervisor.verdict.finding import Action, Finding, Verdict
+from supervisor.verdict.rules import RULES
 from supervisor.words import VerdictKind
 
-
-class Action(StrEnum):
-    """What the judge advises. Only `KILL` and `RESTART` cost the child its incarnation."""
-
-    NONE = "none"
-    CONTINUE = "continue"  # SIGCONT
-    KILL = "dump+kill"  # write the stacks, then SIGKILL; the tree restarts it
-    RESTART = "restart"  # write the stacks, stop in order (other actors of the node still work), start again
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What is believed of one child and why. `withheld` names the action that was not advised and the reason."""
-
-    name: str
-    kind: VerdictKind
-    cause: str = ""
-    reason: str
-    evidence_for: tuple[str, ...] = ()
-    evidence_against: tuple[str, ...] = ()
-    since: float  # first judgement of this kind in a row
-    cause_since: float  # … of this kind and cause
-    action: Action = Action.NONE
-    withheld: str = ""
-    next_review: float
-    actor: str = ""  # the actor meant, in a node of several
+__all__ = ["Action", "Verdict", "correlate", "judge"]
 
 
 def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Verdict:
-    """The verdict on one child; `previous` is the last verdict on it and only lends `since`."""
-    raise NotImplementedError
-
-
-def correlate(verdicts: Mapping[str, Verdict], now: float) -> dict[str, Verdict]:
-    """Before acting: if max(2, half) of the children became suspect together, nobody is acted on singly."""
-    raise NotImplementedError
+    """The verdict on one child. `previous` is the last verdict on it: it lends `since`, and tells what was tried."""
+    facts = derive(evidence, now)
+    for rule in RULES:
+        found = rule(evidence, facts, previous)
+        if found is not None:
+            break
+    else:  # the last rule always answers; a table without one is a bug, and UNSURE is its honest name
+        found = Finding(kind=VerdictKind.UNSURE, cause="no-rule", reason="no rule of the judge fits this evidence")
+    since = cause_since = now
+    if previous is not None and previous.kind is found.kind:
+        since = previous.since
+    if previous is not None and previous.cause == found.cause and (found.cause or since < now):
+        cause_since = previous.cause_since
+    return Verdict(
+        name=evidence.name,
+        kind=found.kind,
+        cause=found.cause,
+        reason=found.reason,
+        evidence_for=found.speaks_for,
+        evidence_against=found.speaks_against,
+        since=since,
+        cause_since=cause_since,
+        action=found.action,
+        withheld=found.withheld,
+        next_review=now + max(found.review_s, timing.TICK_S),
+        actor=found.actor,
+    )

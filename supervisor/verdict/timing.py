@@ -45,7 +45,7 @@ class Observer(msgspec.Struct, frozen=True, kw_only=True):
     eased_at: float = 0.0
 
     def tick(self, due: float, now: float, *, asleep_s: float = 0.0) -> Observer:
-        """Fold one tick that was due at `due` and came at `now`; `asleep_s`: boottime gained on monotonic since then."""
+        """Fold one tick that was due at `due` and came at `now`; `asleep_s`: boottime gained on monotonic since."""
         late = max(0.0, now - due)
         if late > LATE_S or asleep_s > LATE_S:
             stall = max(late, asleep_s)

@@ -1,0 +1,208 @@
+"""What follows from evidence by arithmetic alone: how long has nothing moved, who wants the CPU, who answers.
+
+Two rules make every duration honest: what was not looked at did not stand still (durations end at the last look), and
+what a blind observer did not see is not evidence (durations start when the observer became valid).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from supervisor.verdict import timing
+from supervisor.verdict.evidence import CheckResult, Evidence, History, PromiseSample, Trace
+
+
+class ActorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One actor, in seconds."""
+
+    name: str
+    still_s: float  # its loop has not turned
+    flat_s: float  # it has finished no message and marked no progress
+    in_hand_s: float | None  # age of the message in hand
+    queued: int
+    queue_age_s: float  # age of the oldest waiting message, 0 without one
+    handled: int
+    worked: bool  # it finished something, or marked progress, in this incarnation as far as we saw
+    cpu_spent_s: float  # CPU its process used since the loop last turned
+
+    @property
+    def waits(self) -> bool:
+        """There is work to do."""
+        return self.queued > 0 or self.in_hand_s is not None
+
+    @property
+    def owes_s(self) -> float:
+        """How long work has waited *and* nothing was finished; an idle hour before the message is no debt."""
+        return min(self.flat_s, max(self.in_hand_s or 0.0, self.queue_age_s)) if self.waits else 0.0
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """One child. None means unknown."""
+
+    now: float
+    hang_s: float
+    suspect_s: float
+    gil_s: float
+    look_age_s: float | None  # None: no look at this incarnation
+    watched_s: float  # how long this incarnation has been watched by a valid observer
+    kernel_state: str
+    kernel_state_s: float
+    disk_s: float  # some thread has been in state D
+    cpu: float | None  # share of one core used within the window
+    run_queue: float | None  # share of the window spent waiting for a core (sum over threads)
+    switches: float | None  # voluntary context switches per second of the main thread
+    pong_silent_s: float | None  # age of the oldest unanswered ping; 0: all answered; None: never pinged
+    pong_age_s: float | None
+    actors: tuple[ActorFacts, ...]
+    handled: int  # messages finished within `handled_s`
+    handled_s: float
+    failing: tuple[CheckResult, ...]  # checks that count
+    passing: tuple[CheckResult, ...]
+    broken: tuple[PromiseSample, ...]
+    kept: tuple[PromiseSample, ...]
+
+    @property
+    def starved(self) -> bool:
+        """It wanted the CPU and did not get it; nearly all its time went into the run queue."""
+        return (
+            self.cpu is not None
+            and self.run_queue is not None
+            and self.run_queue >= timing.RUN_QUEUE
+            and self.run_queue > 2 * self.cpu
+        )
+
+    @property
+    def spins(self) -> bool:
+        """It wants a good part of a core, whether it gets it or not."""
+        return self.cpu is not None and self.cpu + (self.run_queue or 0.0) >= timing.CPU_SPIN
+
+    @property
+    def rests(self) -> bool:
+        """It neither runs nor wants to."""
+        return self.cpu is not None and self.cpu < timing.CPU_IDLE and (self.run_queue or 0.0) < 0.1
+
+    @property
+    def answers(self) -> bool:
+        """Rung R1: the main thread answered a ping lately."""
+        return (
+            self.pong_age_s is not None
+            and self.pong_age_s < max(self.hang_s, self.suspect_s)
+            and (self.pong_silent_s or 0.0) < self.suspect_s
+        )
+
+    def silent(self, limit_s: float) -> bool:
+        """Rung R1: a ping has gone unanswered for `limit_s`."""
+        return self.pong_silent_s is not None and self.pong_silent_s >= limit_s
+
+
+def derive(evidence: Evidence, now: float) -> Facts:
+    """All durations and shares of one child; limits already carry the observer's local-health factor."""
+    observer = evidence.observer
+    history = evidence.history
+    if history.incarnation != evidence.incarnation:  # a look at somebody who is no more
+        history = History(incarnation=evidence.incarnation)
+    seen = history.at if history.at > 0 else None
+    end = min(history.at, now)
+    start = observer.valid_since
+    hang_s = max(evidence.hang_after_s, 0.0) * observer.factor
+
+    def lasted(since: float | None) -> float:
+        return 0.0 if since is None else max(0.0, end - max(since, start))
+
+    cpu_s = history.kernel.cpu_s if history.kernel is not None else 0.0
+    first = history.traces[0].first_at if history.traces else (history.points[0].at if history.points else end)
+    cpu, run_queue, switches = _shares(history, end - max(hang_s, timing.SUSPECT_S), start)
+    handled, handled_s = _handled(history, start)
+    waiting_since, answered_at = evidence.ping.waiting_since, evidence.ping.answered_at
+    known = waiting_since is not None or answered_at is not None
+    failing, passing = _checks(evidence, now)
+    broken, kept = _promises(evidence, now)
+    return Facts(
+        now=now,
+        hang_s=hang_s,
+        suspect_s=min(timing.SUSPECT_S * observer.factor, hang_s),
+        gil_s=max(timing.GIL_S * observer.factor, hang_s),
+        look_age_s=None if seen is None else max(0.0, now - seen),
+        watched_s=lasted(first),
+        kernel_state=history.kernel.state if history.kernel is not None else "",
+        kernel_state_s=lasted(history.kernel_state_since),
+        disk_s=lasted(history.disk_since),
+        cpu=cpu,
+        run_queue=run_queue,
+        switches=switches,
+        pong_silent_s=None
+        if not known
+        else (0.0 if waiting_since is None else max(0.0, now - max(waiting_since, start))),
+        pong_age_s=None if answered_at is None else max(0.0, now - answered_at),
+        actors=tuple(_actor(trace, lasted, cpu_s) for trace in history.traces),
+        handled=handled,
+        handled_s=handled_s,
+        failing=failing,
+        passing=passing,
+        broken=broken,
+        kept=kept,
+    )
+
+
+def _actor(trace: Trace, lasted: Callable[[float | None], float], cpu_s: float) -> ActorFacts:
+    sample = trace.sample
+    return ActorFacts(
+        name=sample.name,
+        still_s=lasted(trace.loops_at),
+        flat_s=lasted(max(trace.handled_at, trace.first_at, sample.last_progress or 0.0)),
+        in_hand_s=None if sample.in_hand_since is None else lasted(sample.in_hand_since),
+        queued=sample.queued,
+        queue_age_s=lasted(sample.oldest_queued) if sample.queued > 0 else 0.0,
+        handled=sample.handled,
+        worked=sample.handled > 0 or sample.last_progress is not None,
+        cpu_spent_s=max(0.0, cpu_s - trace.cpu_at_loop_s),
+    )
+
+
+def _shares(history: History, since: float, start: float) -> tuple[float | None, float | None, float | None]:
+    """CPU and run-queue shares and the switch rate over the window; unknown below one second of readings."""
+    points = [point for point in history.points if point.at >= max(since, start)]
+    if len(points) < 2 or points[-1].at - points[0].at < 1.0:
+        return None, None, None
+    first, last = points[0], points[-1]
+    span = last.at - first.at
+    return (
+        max(0.0, last.cpu_s - first.cpu_s) / span,
+        max(0.0, last.run_delay_s - first.run_delay_s) / span,
+        max(0, last.voluntary - first.voluntary) / span,
+    )
+
+
+def _handled(history: History, start: float) -> tuple[int, float]:
+    points = [point for point in history.points if point.at >= max(start, history.at - timing.FRESH_S)]
+    if len(points) < 2:
+        return 0, 0.0
+    return max(0, points[-1].handled - points[0].handled), points[-1].at - points[0].at
+
+
+def _checks(evidence: Evidence, now: float) -> tuple[tuple[CheckResult, ...], tuple[CheckResult, ...]]:
+    """Answers about this incarnation, given in the observer's valid time, not too old. One unexplained failure in a
+    row counts for nothing: five in a hundred fail somewhere for no reason."""
+    since = max(evidence.state_since, evidence.observer.valid_since)
+    valid = [
+        result
+        for result in evidence.checks
+        if result.at >= since and now - result.at <= timing.FRESH_S + timing.CHECK_FRESH * result.every_s
+    ]
+    failing = tuple(result for result in valid if not result.ok and (result.explained or result.failures >= 2))
+    return failing, tuple(result for result in valid if result.ok)
+
+
+def _promises(evidence: Evidence, now: float) -> tuple[tuple[PromiseSample, ...], tuple[PromiseSample, ...]]:
+    """Broken and kept; a promise whose first term has not passed yet is neither."""
+    since = max(evidence.state_since, evidence.observer.valid_since)
+    broken, kept = [], []
+    for promise in evidence.promises:
+        limit_s = promise.at_least_every_s * evidence.observer.factor
+        if promise.last_at is not None and now - promise.last_at <= limit_s:
+            kept.append(promise)
+        elif now - max(since, promise.last_at or since) > limit_s:
+            broken.append(promise)
+    return tuple(broken), tuple(kept)
