@@ -1,30 +1,146 @@
-"""Last words: a crash record from a live exception, and all Python stacks on SIGUSR1 even while the GIL is held."""
+"""Last words: a crash record from a live exception, and all Python stacks on SIGUSR1 even while the GIL is held.
+
+The record is made in the dying node, where the exception still is; it must not fail whatever it meets, because a
+second exception here would hide the first. The dump is faulthandler's: a C signal handler that needs no lock of ours,
+silent only when the process is stopped or asleep in the kernel.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import faulthandler
+import os
+import signal
+import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import BinaryIO
 
 from supervisor.words import CrashRecord
+
+MESSAGE_MAX = 500
+TRACEBACK_MAX = 16 * 1024
+CHAIN_MAX = 10
+_FOREIGN = ("site-packages", "dist-packages", ".venv")
+_open_dumps: dict[Path, BinaryIO] = {}  # faulthandler writes to the descriptor: it must stay open
 
 
 def record(
     error: BaseException, *, phase: str, roots: Sequence[Path], in_hand: str = "", retryable: bool | None = None
 ) -> CrashRecord:
-    """The crash record of `error`; `roots` are the directories whose frames are our own code."""
-    raise NotImplementedError
+    """The crash record of `error`, whose traceback must still be attached.
+
+    `roots` are the directories whose frames are our own code (site-packages below them are not). `retryable` None
+    takes the exception's own attribute `retryable`, True without one. The innermost own frame is that of the innermost
+    cause that has one; without any own frame `frame` and `location` name the innermost frame there is.
+    """
+    chain = list(_chain(error))
+    frame, line = _innermost(chain, [os.path.realpath(root) + os.sep for root in roots])
+    if retryable is None:
+        retryable = bool(getattr(error, "retryable", True))
+    return CrashRecord(
+        phase=phase,
+        exceptions=tuple(type(item).__qualname__ for item in chain),
+        message=_text(error)[:MESSAGE_MAX],
+        frame="" if frame is None else f"{frame.f_globals.get('__name__', '?')}:{frame.f_code.co_qualname}",
+        location="" if frame is None else f"{Path(frame.f_code.co_filename).name}:{line}",
+        traceback=_cut(_formatted(error)),
+        in_hand=in_hand,
+        retryable=retryable,
+    )
 
 
 def install_dump(path: Path) -> None:
-    """In the node, after the fork: SIGUSR1 writes the stacks of all threads to `path`."""
-    raise NotImplementedError
+    """In the node, after the fork: SIGUSR1 writes the stacks of all threads to `path`.
+
+    Replaces what an earlier call installed. Before it is called SIGUSR1 ends the process.
+    """
+    stream = path.open("ab", buffering=0)  # lives as long as the process
+    faulthandler.register(signal.SIGUSR1, file=stream, all_threads=True, chain=False)
+    for old in _open_dumps.values():
+        old.close()
+    _open_dumps.clear()
+    _open_dumps[path] = stream
 
 
-def ask_dump(pid: int, path: Path) -> None:
-    """From the root: forget the old dump and ask for a new one. Only for a process that called `install_dump`."""
-    raise NotImplementedError
+def ask_dump(pid: int, path: Path) -> bool:
+    """From the root: forget the old dump and ask for a new one; the answer is there some milliseconds later.
+
+    Only for a process that called `install_dump`: without its file nothing is sent, because SIGUSR1 would end it, and
+    the answer is False, as it is when the process is gone. So `path` must be one of this incarnation alone.
+    """
+    try:
+        os.truncate(path, 0)
+        os.kill(pid, signal.SIGUSR1)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return True
 
 
 def read_dump(path: Path) -> str:
-    """The stacks written since the last `ask_dump`, "" if none (yet)."""
-    raise NotImplementedError
+    """The stacks written since the last `ask_dump`, at most 16 KiB; "" if none (yet)."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(TRACEBACK_MAX).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and its causes, outermost first, as a traceback shows them; a circle or a long chain is cut."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen and len(seen) < CHAIN_MAX:
+        seen.add(id(current))
+        yield current
+        if current.__cause__ is not None:
+            current = current.__cause__
+        else:
+            current = None if current.__suppress_context__ else current.__context__
+
+
+def _innermost(chain: Sequence[BaseException], roots: Sequence[str]) -> tuple[FrameType | None, int]:
+    """Innermost frame of our own code: of the innermost cause first, because there it began."""
+    last: tuple[FrameType | None, int] = (None, 0)
+    for item in reversed(chain):
+        frames = list(traceback.walk_tb(item.__traceback__))
+        for frame, line in reversed(frames):
+            if _is_own(frame.f_code.co_filename, roots):
+                return frame, line
+        if frames and last[0] is None:
+            last = frames[-1]
+    return last
+
+
+def _is_own(filename: str, roots: Sequence[str]) -> bool:
+    path = os.path.realpath(filename)
+    return any(path.startswith(root) and not _foreign(path[len(root) :]) for root in roots)
+
+
+def _foreign(relative: str) -> bool:
+    return any(part in _FOREIGN for part in Path(relative).parts)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001 - a broken __str__ must not hide the crash it describes
+        return f"(its text cannot be made: {type(second).__name__})"
+
+
+def _formatted(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception as second:  # noqa: BLE001 - as above
+        with contextlib.suppress(Exception):
+            return "".join(traceback.format_tb(error.__traceback__))
+        return f"(its traceback cannot be made: {type(second).__name__})"
+
+
+def _cut(text: str) -> str:
+    """Both ends are kept: where it came from and where it broke."""
+    if len(text) <= TRACEBACK_MAX:
+        return text
+    half = TRACEBACK_MAX // 2 - 40
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters cut …\n{text[-half:]}"

@@ -85,39 +85,15 @@ _CONFIG = _words(
 _CREDENTIAL = _words("AuthenticationError PermissionDenied AccountSuspended AccountNotEnabled")
 _CONFLICT = _words("BusyError LockedError BlockingIOError FileExistsError")
 _EXHAUSTION = _words("MemoryError FullError")
-_UPSTREAM = frozenset(
-    [
-        "ConnectionError",
-        "ConnectionRefusedError",
-        "ConnectionResetError",
-        "ConnectionAbortedError",
-        "TimeoutError",
-        "gaierror",
-        "herror",
-        "SSLError",
-        "SSLCertVerificationError",
-        "SSLEOFError",
-        "IncompleteRead",
-        "RemoteDisconnected",
-        "CannotSendRequest",
-        "ClientConnectorError",
-        "ClientConnectionError",
-        "ClientOSError",
-        "ServerDisconnectedError",
-        "ServerTimeoutError",
-        "ConnectionTimeoutError",
-        "SocketTimeoutError",
-        "ClientConnectorDNSError",
-        "ClientConnectorSSLError",
-        "ClientConnectorCertificateError",
-        "WSServerHandshakeError",
-        "NetworkError",
-        "ExchangeNotAvailable",
-        "OnMaintenance",
-        "RequestTimeout",
-        "DDoSProtection",
-        "RateLimitExceeded",
-    ]
+_UPSTREAM = _words(  # the standard library, aiohttp, and the NetworkError family of ccxt
+    """
+    ConnectionError ConnectionRefusedError ConnectionResetError ConnectionAbortedError TimeoutError gaierror
+    herror SSLError SSLCertVerificationError SSLEOFError IncompleteRead RemoteDisconnected CannotSendRequest
+    ClientConnectorError ClientConnectionError ClientOSError ServerDisconnectedError ServerTimeoutError
+    ConnectionTimeoutError SocketTimeoutError ClientConnectorDNSError ClientConnectorSSLError
+    ClientConnectorCertificateError WSServerHandshakeError NetworkError ExchangeNotAvailable OnMaintenance
+    RequestTimeout DDoSProtection RateLimitExceeded
+    """
 )
 _DATA = _words("JSONDecodeError DecodeError UnicodeDecodeError InvalidOperation BadResponse NullResponse")
 # bad input of the start before the first message, bad input of the stream after it

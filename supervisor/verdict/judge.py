@@ -30,7 +30,7 @@ def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Ve
     since = cause_since = now
     if previous is not None and previous.kind is found.kind:
         since = previous.since
-    if previous is not None and previous.cause == found.cause and (found.cause or since < now):
+    if previous is not None and previous.cause == found.cause and (found.cause or previous.kind is found.kind):
         cause_since = previous.cause_since
     return Verdict(
         name=evidence.name,
