@@ -32,10 +32,11 @@ class Provenance(StrEnum):
     FALLBACK = "fallback"
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=True, gc=False):
     """Base of every word on the bus. Append new fields at the end, with defaults.
 
-    The tag on the wire is the class name, which is also the topic's first word.
+    The tag on the wire is the class name, which is also the topic's first word. Messages hold no cycles, so the garbage
+    collector need not walk them (`gc=False`).
     """
 
     delivery: ClassVar[Delivery] = Delivery.LATEST
@@ -45,7 +46,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=Tr
         return ""
 
 
-class Envelope(msgspec.Struct, frozen=True, array_like=True):
+class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The frame's body. Times are nanoseconds since the epoch; `seq` counts per sender and topic class from 1.
 
     EVERY sequences go on over restarts (they live in the sender's journal); LATEST ones start again at 1 with each

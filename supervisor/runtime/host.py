@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pykka
 
 from supervisor.actor import Actor
-from supervisor.message import Envelope, Message
+from supervisor.message import Delivery, Envelope, Message
 from supervisor.runtime import vitals
 from supervisor.runtime.inbox import Batch, Inbox
 from supervisor.runtime.transaction import Transaction
@@ -79,6 +79,7 @@ class Host(pykka.ThreadingActor):
         self._dials = slot.words
         self._ended = ended
         self._finished = False
+        self._count = 0
         self._phase = "init"
         self._in_hand = ""
 
@@ -97,8 +98,10 @@ class Host(pykka.ThreadingActor):
                 self._tx.ready()
             self._phase = "first-work"
             for envelope in self._tx.catch_up():
-                self._handle_wired(envelope)
+                if self._tx.is_fresh(envelope):
+                    self._handle(envelope.body, envelope)
             self._tx.commit()
+            self._dials[vitals.IN_HAND_SINCE] = 0
         except BaseException as error:  # noqa: BLE001  contained: SystemExit here would stop every actor of the process
             self._end(error)
 
@@ -124,24 +127,23 @@ class Host(pykka.ThreadingActor):
             dials[vitals.OLDEST_QUEUED] = time.monotonic_ns()
             for message in batch.messages:
                 self._handle(message, None)
-            hear = self._tx.hear
+            hear, handle = self._tx.hear, self._handle
             for frame in batch.frames:
                 for envelope in hear(frame):
-                    self._handle_wired(envelope)
+                    if envelope.body.delivery is Delivery.LATEST or self._tx.is_fresh(envelope):
+                        handle(envelope.body, envelope)
             self._tx.commit()
+            dials[vitals.IN_HAND_SINCE] = 0
+            if self._phase == "first-work" and dials[vitals.PROGRESS]:
+                self._phase = "steady"
             dials[vitals.QUEUED] = self._inbox.depth()
             dials[vitals.OLDEST_QUEUED] = 0
             dials[vitals.DROPPED] = self._inbox.dropped
         self._tx.beat()
 
-    def _handle_wired(self, envelope: Envelope) -> None:
-        if self._tx.is_fresh(envelope):
-            self._handle(envelope.body, envelope)
-
     def _handle(self, message: Message, envelope: Envelope | None) -> None:
         dials = self._dials
         dials[vitals.IN_HAND_SINCE] = time.monotonic_ns()
-        dials[vitals.IN_HAND_SEQ] += 1
         mark = self._tx.take(envelope)
         try:
             self._actor.handle(message)
@@ -150,11 +152,10 @@ class Host(pykka.ThreadingActor):
             self._tx.discard_from(mark)
             self._tx.commit()  # what was handled before it did happen
             raise
-        self._tx.handled(envelope)
-        dials[vitals.HANDLED] += 1
-        dials[vitals.IN_HAND_SINCE] = 0
-        if dials[vitals.PROGRESS]:
-            self._phase = "steady"
+        if envelope is not None and message.delivery is Delivery.EVERY:
+            self._tx.handled(envelope)
+        self._count += 1
+        dials[vitals.HANDLED] = self._count
 
     def _end(self, error: BaseException | None) -> None:
         if self._finished:

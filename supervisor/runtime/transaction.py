@@ -14,7 +14,7 @@ the sender's journal before the newer message is handled.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -107,6 +107,7 @@ class Transaction:
         self._hand: Envelope | None = None
         self._event_ns = 0
         self._traces = 0
+        self._out = 0
         self._marks_due = 0.0
         self.refused = 0
         self.lost = 0
@@ -187,7 +188,7 @@ class Transaction:
             self._tray.append(Effect(frame=frame))
         else:
             self._send(frame)
-            self._dials[vitals.OUT] += 1
+            self._out += 1
 
     def send(self, to: str, message: Message) -> None:
         if to != "root":
@@ -244,7 +245,7 @@ class Transaction:
 
     # ------------------------------------------------------------------ the host's side
 
-    def hear(self, frame: bytes) -> list[Envelope]:
+    def hear(self, frame: bytes) -> Sequence[Envelope]:
         """The envelopes to handle because of this frame, in order: usually one, none for a repeat, more after a hole."""
         try:
             envelope = self._decoder.decode(frame)
@@ -252,24 +253,28 @@ class Transaction:
             self.refused += 1
             if self.refused <= 10 or self.refused % 1000 == 0:
                 self._complain(f"{self.name}: {error} ({self.refused} refused so far)")
-            return []
+            return ()
         body = envelope.body
+        delivery = body.delivery
+        if delivery is Delivery.LATEST:
+            newest = self._fences.get(envelope.sender, 0)
+            if envelope.incarnation == newest:
+                return (envelope,)
+            if envelope.incarnation < newest:
+                return ()  # a message from a previous life
+            self._fences[envelope.sender] = envelope.incarnation
+            return (envelope,)
         if type(body) is Marks:
             return self._catch_up_to(envelope.sender, body.last)
-        if body.delivery is Delivery.EVERY:
+        if delivery is Delivery.EVERY:
             name = type(body).__name__
             last = self._heard.get((envelope.sender, name), 0)
             if envelope.seq <= last:
-                return []
+                return ()
             if envelope.seq == last + 1:
-                return [envelope]
-            return [*self._refill(envelope.sender, name, last, envelope.seq - 1), envelope]
-        newest = self._fences.get(envelope.sender, 0)
-        if envelope.incarnation < newest:
-            return []  # a message from a previous life
-        if envelope.incarnation > newest:
-            self._fences[envelope.sender] = envelope.incarnation
-        return [envelope]
+                return (envelope,)
+            return (*self._refill(envelope.sender, name, last, envelope.seq - 1), envelope)
+        return (envelope,)
 
     def catch_up(self) -> list[Envelope]:
         """Everything recorded by the senders in the address book that was not handled yet: called once after `init`."""
@@ -295,13 +300,11 @@ class Transaction:
             self._event_ns = 0  # a timer or a port speaks of now
         return len(self._tray)
 
-    def handled(self, envelope: Envelope | None) -> None:
-        """The message in hand is done; its position will be part of the next commit."""
-        if envelope is not None and envelope.body.delivery is Delivery.EVERY:
-            key = (envelope.sender, type(envelope.body).__name__)
-            self._heard[key] = envelope.seq
-            self._newly_heard[key] = envelope.seq
-        self._hand = None
+    def handled(self, envelope: Envelope) -> None:
+        """An EVERY message is done; its position will be part of the next commit."""
+        key = (envelope.sender, type(envelope.body).__name__)
+        self._heard[key] = envelope.seq
+        self._newly_heard[key] = envelope.seq
 
     def discard_from(self, mark: int) -> None:
         """The handler raised: what it put into the tray never happened."""
@@ -313,6 +316,7 @@ class Transaction:
 
     def commit(self) -> None:
         """Make the batch durable, then release its effects in order."""
+        self._hand = None
         tray = self._tray
         if self._journal is not None and (self._newly_heard or tray):
             said = [Said(e.topic, e.seq, e.at_ns, e.frame) for e in tray if e.recorded]
@@ -329,10 +333,11 @@ class Transaction:
             else:
                 self._send(effect.frame)
                 sent += 1
-        self._dials[vitals.OUT] += sent
+        self._out += sent
 
     def beat(self) -> None:
         """Called by the host every turn of its loop: says how far the EVERY topics have come."""
+        self._dials[vitals.OUT] = self._out
         now = time.monotonic()
         if now < self._marks_due or self._journal is None or not self._sequences:
             return
