@@ -1,10 +1,28 @@
-"""The tree machine: events in, actions out (under construction: words first)."""
+"""The tree machine: what happened goes in, what to do comes out. The law of supervision, with no process in sight.
+
+Picture a stationmaster with a card per train (`supervisor/unit.py`), one railway line (`supervisor/line.py`) and a rule
+book (`supervisor/policy`). A telegram arrives; by the rule book he writes on the cards what has to go down and what
+waits to come up; then he walks the line and gives the signals that are due. He never waits: what is not due now becomes
+due with a later telegram.
+
+After an exit nobody asked for there is one ladder: end, park, restart; then the budget, and who answers when it is
+spent. An escalation is a message with a cause that climbs, not a death that spreads.
+
+It knows no clock, process, thread or logger, and it never raises for what it is told: an echo of an older incarnation
+or of an unknown child is ignored, an impossible order is answered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Callable, Mapping
+from math import inf
 from random import Random
+from typing import Any
 
+from supervisor import spec as specs
+from supervisor.events import Cause, SupervisionKind
+from supervisor.line import Line
 from supervisor.moves import (
     Action,
     Answer,
@@ -27,7 +45,10 @@ from supervisor.moves import (
     Verb,
     Wake,
 )
-from supervisor.spec import SupervisorSpec
+from supervisor.policy import backoff, intensity, orders, parking, restart, shutdown
+from supervisor.spec import ChildSpec, InvalidSpec, SupervisorSpec
+from supervisor.unit import Unit
+from supervisor.words import ExitKind, ExitReason, OnExhausted, State
 
 __all__ = [
     "Action",
@@ -55,13 +76,250 @@ __all__ = [
 
 
 class Tree:
-    """The whole tree as one value that is told things and answers with what to do."""
+    """One whole tree. `handle` is all there is to it; `children` is what people look at.
+
+    `incarnations` lets a root that was itself restarted go on counting. Raises `InvalidSpec` with every fault of the
+    spec at once.
+    """
 
     def __init__(self, spec: SupervisorSpec, rng: Random, incarnations: Mapping[str, int] | None = None) -> None:
-        raise NotImplementedError("the tree machine is being built; its words are final")
+        if faults := specs.check(spec):
+            raise InvalidSpec("; ".join(faults))
+        self._line = Line(spec, incarnations or {})
+        self._rng = rng
+        self._on: dict[type[Event], Callable[[Any], None]] = {
+            Boot: self._boot,
+            Started: self._started,
+            Ready: self._ready,
+            Exited: self._exited,
+            Due: self._due,
+            Order: self._order,
+            Convicted: self._convicted,
+            Shutdown: self._shutdown,
+        }
 
     def handle(self, event: Event, now: float) -> list[Action]:
-        raise NotImplementedError
+        """What to do about `event`, to be done in this order. `now` is monotonic, in seconds."""
+        line = self._line
+        line.now, line.out = now, []
+        self._on[type(event)](event)
+        while (fallen := line.settle()) is not None:
+            reason, fallen.failing = fallen.failing, None
+            assert reason is not None
+            self._fell(fallen, reason)
+        return line.out
 
     def children(self) -> tuple[ChildView, ...]:
-        raise NotImplementedError
+        """Every unit, supervisors and root included, in start order, parents first, as of the last event."""
+        return tuple(unit.view(self._line.now) for unit in self._line)
+
+    # -- what is told ---------------------------------------------------------------------------------------------
+
+    def _boot(self, event: Boot) -> None:
+        if not self._line.root.live and not self._line.closing:
+            self._line.start(self._line.root)
+
+    def _started(self, event: Started) -> None:
+        if (unit := self._current(event)) is None:
+            return
+        unit.pid = event.pid
+        if unit.state is State.STARTING:
+            self._line.move(unit, State.RUNNING)
+            self._line.report(SupervisionKind.STARTED, unit, f"pid {event.pid}")
+
+    def _ready(self, event: Ready) -> None:
+        unit = self._current(event)
+        if unit is not None and unit.state in (State.STARTING, State.RUNNING):
+            self._line.ready(unit)
+
+    def _exited(self, event: Exited) -> None:
+        if (unit := self._current(event)) is None:
+            return
+        reason = restart.classify(event.reason, was_ready=unit.was_ready, asked=unit.going, sentence=unit.sentence)
+        unit.last_exit, unit.pid, unit.due_at = reason, None, None
+        if unit.going:
+            self._line.rest(unit)
+        else:
+            self._fell(unit, reason, worked=event.worked, inputs=event.inputs)
+
+    def _convicted(self, event: Convicted) -> None:
+        unit = self._current(event)
+        if unit is not None and unit.state is not State.STOPPING:
+            self._line.convict(unit, ExitKind.HUNG, event.detail)
+
+    def _due(self, event: Due) -> None:
+        line, unit = self._line, self._line.units.get(event.id)
+        if unit is None or (due_at := line.deadline if unit is line.root else unit.due_at) is None:
+            return
+        if line.now < due_at:  # a timer that came early, or an older wake
+            if due_at < inf:
+                line.out.append(Wake(unit.id, due_at))
+        elif unit is line.root:
+            for late in line:
+                if late.state is State.STOPPING and isinstance(late.spec, ChildSpec):
+                    line.kill(late, Cause.SHUTDOWN, "the deadline of the whole shutdown has passed")
+        elif unit.state is State.RESTARTING:
+            unit.due_at = None
+            line.move(unit, State.WAITING)
+        elif isinstance(unit.spec, ChildSpec):
+            line.convict(unit, ExitKind.START_TIMEOUT, f"not ready within {unit.spec.start_timeout_s:g} s")
+
+    def _order(self, event: Order) -> None:
+        line, unit = self._line, self._line.units.get(event.id)
+        ruling, blame = self._rule(event, unit)
+        incarnation, pid = (unit.incarnation, unit.pid) if unit is not None else (0, None)
+        text = ruling.text.format(id=event.id, blame=blame, incarnation=incarnation, pid=pid)
+        line.out.append(Answer(event.order_id, ruling.ok, ruling.code, text))
+        if unit is None or ruling.move is orders.Move.NOTHING:
+            return
+        line.report(SupervisionKind.ORDERED, unit, f"{event.verb} accepted", cause=Cause.ORDER)
+        unit.held = unit.ended = False
+        match ruling.move:
+            case orders.Move.START:
+                if unit.state is State.QUARANTINED:
+                    line.report(SupervisionKind.RELEASED, unit, cause=Cause.ORDER)
+                unit.forget()
+                unit.cause, unit.due_at, unit.in_line = Cause.ORDER, None, False
+                line.move(unit, State.WAITING)
+            case orders.Move.STOP:
+                unit.held = True
+                line.doom(unit, State.STOPPED, Cause.ORDER, "an operator's order", alone=True)
+            case orders.Move.BOUNCE:
+                line.doom(unit, State.WAITING, Cause.ORDER, "an operator's order", alone=True)
+
+    def _shutdown(self, event: Shutdown) -> None:
+        line = self._line
+        line.deadline = shutdown.deadline(event.within_s, line.now, line.deadline)
+        if line.closing and not line.root.live:
+            return  # it has ended already
+        if line.deadline < inf:
+            line.out.append(Wake(line.root.id, line.deadline))
+        if line.closing:
+            return
+        line.closing = event.reason or "asked to"
+        line.report(SupervisionKind.SHUTDOWN, line.root, line.closing, cause=Cause.SHUTDOWN)
+        line.doom(line.root, State.STOPPED, Cause.SHUTDOWN, line.closing)
+        if not line.root.live:  # nothing ever ran
+            line.out.append(Ended(line.closing))
+
+    # -- the ladder after an exit nobody asked for ------------------------------------------------------------------
+
+    def _fell(self, unit: Unit, reason: ExitReason, *, worked: bool = False, inputs: str = "") -> None:
+        line = self._line
+        line.move(unit, State.STOPPED)
+        unit.cause, unit.why = Cause.HUNG if reason.kind is ExitKind.HUNG else Cause.EXIT, reason.sentence()
+        line.report(SupervisionKind.EXITED, unit, unit.why, exit=reason)
+        unit.streak = parking.follow(unit.streak, reason, worked=worked, inputs=inputs)
+        looping = isinstance(unit.spec, ChildSpec) and parking.is_loop(unit.streak)
+        match restart.after_exit(unit.spec.restart, reason, safety=unit.safety, looping=looping):
+            case restart.Next.END:
+                unit.ended = True
+                line.report(SupervisionKind.ENDED, unit, f"it is {unit.spec.restart}; {unit.why}", exit=reason)
+            case restart.Next.REFUSED:
+                line.park(unit, Cause.REFUSED, f"trying again cannot help, {unit.why}")
+            case restart.Next.CRASH_LOOP:
+                line.park(unit, Cause.CRASH_LOOP, f"{unit.streak.count} times in a row {unit.why}")
+            case restart.Next.RESTART:
+                if self._afford(unit, reason):
+                    self._bring_back(unit, worked=worked)
+
+    def _afford(self, unit: Unit, reason: ExitReason) -> bool:
+        """Pay one restart, from the child's budget and from its supervisor's intensity; False when not granted."""
+        assert unit.parent is not None
+        if not intensity.costs(reason.kind):
+            return True
+        purses = [unit, unit.parent] if isinstance(unit.spec, ChildSpec) else [unit.parent]
+        paid = [intensity.grant(purse.window, *purse.limit, self._line.now) for purse in purses]
+        for purse, window in zip(purses, paid, strict=True):
+            if window is None and not self._spent(purse, purse.spec.on_exhausted, unit, reason):
+                return False
+        for purse, window in zip(purses, paid, strict=True):
+            purse.window = window or intensity.overdraw(purse.window, *purse.limit, self._line.now)
+        return True
+
+    def _spent(self, at: Unit, answer: OnExhausted, fallen: Unit, reason: ExitReason) -> bool:
+        """`fallen` wanted one more restart than a window allows, and `at` answers. True when it gets it anyway."""
+        line, up = self._line, at.parent
+        cause = Cause.BUDGET if at is fallen else Cause.INTENSITY
+        count, period_s = at.limit
+        why = f"more than {count} restarts in {period_s:g} s, the last for {fallen.id}: {fallen.why}"
+        line.report(SupervisionKind.EXHAUSTED, at, why, cause=cause, exit=reason)
+        if answer is OnExhausted.HALT:
+            line.report(SupervisionKind.HALT, at, why, cause=cause, exit=reason)
+        is_supervisor = isinstance(at.spec, SupervisorSpec)
+        match intensity.when_spent(answer, supervisor=is_supervisor, root=up is None, safety=at.safety):
+            case intensity.Spent.PARK:
+                line.park(at, cause, why)
+            case intensity.Spent.ASK_UP if up is not None:
+                line.report(SupervisionKind.ESCALATED, at, why, cause=cause, exit=reason)
+                return self._spent(up, intensity.asked_up(answer, up.spec.on_exhausted), fallen, reason)
+            case intensity.Spent.FAIL_UP:
+                self._fail_up(at, ExitReason(kind=ExitKind.MAX_RESTARTS, detail=why), cause)
+            case intensity.Spent.LEAVE:
+                self._fail_up(at, ExitReason(kind=ExitKind.SHUTDOWN, detail=why), cause)
+            case intensity.Spent.GIVE_UP:
+                line.report(SupervisionKind.GAVE_UP, at, why, cause=cause, exit=reason)
+                line.out.append(GiveUp(why))
+                self._shutdown(Shutdown(f"{at.id} gave up, {why}"))
+            case _:  # carry on: restart what must not be parked, park what may
+                if fallen.safety:
+                    return True
+                line.park(fallen, cause, why)
+        return False
+
+    def _fail_up(self, at: Unit, reason: ExitReason, cause: Cause) -> None:
+        """A supervisor ends like a crashing child: first all below it, then `_fell` decides at its parent."""
+        self._line.report(SupervisionKind.ESCALATED, at, reason.detail, cause=cause, exit=reason)
+        self._line.doom(at, State.STOPPED, cause, reason.detail, alone=True)
+        at.failing = reason
+
+    def _bring_back(self, unit: Unit, *, worked: bool) -> None:
+        """Take down those who share its fate, and put the replacement where the walk will start it."""
+        assert unit.parent is not None
+        assert isinstance(unit.parent.spec, SupervisorSpec)
+        line, siblings, strategy = self._line, unit.parent.children, unit.parent.spec.strategy
+        falling: list[Unit] = []
+        if restart.shares_fate(was_ready=unit.was_ready):
+            falling = [siblings[i] for i in restart.group(strategy, unit.position, len(siblings)) if siblings[i].live]
+        if falling:
+            line.report(SupervisionKind.GROUP, unit, ", ".join(sibling.id for sibling in falling))
+        for sibling in falling:
+            line.doom(sibling, restart.after_group_stop(sibling.spec.restart), Cause.GROUP, f"{unit.id} {unit.why}")
+        ready_for_s = line.now - unit.ready_at if unit.ready_at is not None else 0.0
+        unit.failures = backoff.failures_after(unit.failures, unit.backoff, worked=worked, ready_for_s=ready_for_s)
+        delay_s = backoff.delay_s(unit.backoff, unit.failures, worked=worked, safety=unit.safety, rng=self._rng)
+        unit.in_line = restart.stands_in_line(strategy, was_ready=unit.was_ready)
+        unit.restarts_total += 1
+        unit.parent.restarts_total += 1
+        if delay_s > 0:
+            unit.due_at = line.now + delay_s
+            line.move(unit, State.RESTARTING)
+            line.out.append(Wake(unit.id, unit.due_at))
+            line.report(SupervisionKind.RESTARTING, unit, f"in {delay_s:.3g} s", retry_at=unit.due_at)
+        else:
+            line.move(unit, State.WAITING)
+            line.report(SupervisionKind.RESTARTING, unit, "at once")
+
+    # -- who is meant -------------------------------------------------------------------------------------------------
+
+    def _current(self, event: Started | Ready | Exited | Convicted) -> Unit | None:
+        """The child an event is about; None for an echo: unknown, an older incarnation, or already dead."""
+        unit = self._line.units.get(event.id)
+        if unit is None or isinstance(unit.spec, SupervisorSpec):
+            return None
+        return unit if unit.live and unit.incarnation == event.incarnation else None
+
+    def _rule(self, event: Order, unit: Unit | None) -> tuple[orders.Ruling, str]:
+        """The ruling on an order, and what its text blames."""
+        if event.verb not in orders.TABLE:
+            return orders.UNKNOWN_VERB, str(event.verb)
+        if unit is None:
+            near = difflib.get_close_matches(event.id, self._line.units, n=1, cutoff=0.5)
+            return (orders.NEAREST, near[0]) if near else (orders.NOT_FOUND, ", ".join(self._line.units))
+        if self._line.closing:
+            return orders.SHUTTING_DOWN, self._line.closing
+        if unit.parent is None:
+            return orders.ROOT, unit.id
+        if event.verb != Verb.STOP and (unit.parent.going or not unit.parent.live):
+            return orders.SUPERVISOR_DOWN, f"{unit.parent.id} is {unit.parent.state}"
+        return orders.rule(event.verb, unit.state, comes_back=unit.comes_back), ""

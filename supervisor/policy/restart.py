@@ -1,0 +1,95 @@
+"""Who is started again after an exit, who falls with it, and who waits for whom.
+
+OTP's restart types and strategies as tables, with three deviations of ours, each in one function of its own:
+a typed refusal or a crash loop parks the child (`after_exit`), a start that failed takes no sibling down
+(`shares_fate`; OTP's statement 44 retries the whole one_for_all group), and a child that is not coming for now holds
+nobody back (`holds_back`). This file does not know time, budgets or processes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from supervisor.words import ExitKind, ExitReason, Restart, State, Strategy
+
+EXPECTED = frozenset({ExitKind.NORMAL, ExitKind.SHUTDOWN})
+DUE: dict[Restart, frozenset[ExitKind]] = {
+    Restart.PERMANENT: frozenset(ExitKind),
+    Restart.TRANSIENT: frozenset(ExitKind) - EXPECTED,
+    Restart.TEMPORARY: frozenset(),
+}
+"""After which exits a child is started again (supervisor manual, "restart type"; statements 28-32)."""
+
+
+class Next(StrEnum):
+    """What becomes of a child after an exit nobody asked for."""
+
+    END = "end"  # down for good, the spec is kept
+    REFUSED = "refused"  # parked: trying again cannot help
+    CRASH_LOOP = "crash_loop"  # parked: the same end again and again
+    RESTART = "restart"  # if the budget allows
+
+
+def classify(reason: ExitReason, *, was_ready: bool, asked: bool, sentence: ExitReason | None) -> ExitReason:
+    """The exit as we count it. What we ourselves brought about (`sentence`: HUNG, START_TIMEOUT) is named by our
+    cause, not by our signal. An end before ready is a failed start, unless it was asked for, killed from outside, or
+    is a refusal."""
+    if sentence is not None:
+        return msgspec.structs.replace(reason, kind=sentence.kind, detail=sentence.detail)
+    if was_ready or asked or reason.kind not in (ExitKind.CRASHED, ExitKind.NORMAL):
+        return reason
+    return msgspec.structs.replace(reason, kind=ExitKind.START_FAILED)
+
+
+def is_refusal(reason: ExitReason) -> bool:
+    """True when trying again with the same inputs cannot help: bad credentials, account disabled, bad configuration."""
+    return reason.kind is ExitKind.REFUSED or (reason.crash is not None and not reason.crash.retryable)
+
+
+def after_exit(restart: Restart, reason: ExitReason, *, safety: bool, looping: bool) -> Next:
+    """What becomes of the child. A safety child is never parked, whatever it says: it guards what is open."""
+    if reason.kind not in DUE[restart]:
+        return Next.END
+    if safety:
+        return Next.RESTART
+    if is_refusal(reason):
+        return Next.REFUSED
+    return Next.CRASH_LOOP if looping else Next.RESTART
+
+
+def shares_fate(*, was_ready: bool) -> bool:
+    """Whether its siblings fall with it at all. Nobody leans on a child that never became ready."""
+    return was_ready
+
+
+def group(strategy: Strategy, position: int, count: int) -> range:
+    """Positions, in start order, of all that fall together, the failed child included (statements 38-40)."""
+    match strategy:
+        case Strategy.ONE_FOR_ONE:
+            return range(position, position + 1)
+        case Strategy.ONE_FOR_ALL:
+            return range(count)
+        case Strategy.REST_FOR_ONE:
+            return range(position, count)
+
+
+def after_group_stop(restart: Restart) -> State:
+    """What a sibling that fell with the group waits for; a temporary one is not brought back (statement 33)."""
+    return State.STOPPED if restart is Restart.TEMPORARY else State.WAITING
+
+
+def stands_in_line(strategy: Strategy, *, was_ready: bool) -> bool:
+    """Whether the replacement takes its turn in start order (later siblings wait for it), or comes when it comes."""
+    return strategy is not Strategy.ONE_FOR_ONE and shares_fate(was_ready=was_ready)
+
+
+def holds_back(state: State, *, in_line: bool, comes_back: bool) -> bool:
+    """Whether later siblings in line wait for this child: it is on its way to ready. A child that is parked, stopped,
+    ended, or backing off after a failed start is not coming for now, and the tree comes up without it."""
+    if state is State.RESTARTING:
+        return in_line
+    if state is State.STOPPING:
+        return comes_back
+    return state in (State.WAITING, State.STARTING, State.RUNNING)
