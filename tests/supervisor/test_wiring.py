@@ -1,0 +1,61 @@
+"""The wiring audit: every word has a speaker and a hearer, or a sentence names both ends."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from supervisor.message import Delivery, Message
+from supervisor.plan import Route
+from supervisor.spec import Promise
+from supervisor.wiring import Declared, audit, routes
+
+
+class Price(Message, frozen=True, kw_only=True):
+    n: int
+
+
+class Order(Message, frozen=True, kw_only=True):
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+    n: int
+
+
+FEED = Declared(name="feed", publishes=(Price,))
+BRAIN = Declared(name="brain", subscribes=(Price,), publishes=(Order,))
+DOOR = Declared(name="door", subscribes=(Order,))
+
+
+def test_a_closed_chain_has_no_fault() -> None:
+    assert audit([FEED, BRAIN, DOOR]) == []
+
+
+def test_a_word_nobody_says_is_a_fault_that_names_its_hearers() -> None:
+    assert audit([BRAIN, DOOR]) == ["Price: heard by brain, said by nobody in this tree"]
+
+
+def test_a_word_nobody_hears_is_a_fault_that_names_its_speakers() -> None:
+    assert audit([FEED, BRAIN]) == ["Order: said by brain, heard by nobody in this tree"]
+
+
+def test_a_word_heard_only_from_outside_is_declared_so() -> None:
+    assert audit([FEED, BRAIN], outside=["Order"]) == []
+
+
+def test_a_promise_of_a_word_one_does_not_say_is_a_fault_with_the_nearest_name() -> None:
+    promising = Declared(name="feed", publishes=(Price,), promises=(Promise(topic="Prise", at_least_every_s=1),))
+
+    assert audit([promising, BRAIN, DOOR]) == ["feed: promises Prise, which it does not publish; did you mean Price?"]
+
+
+def test_two_classes_of_one_name_are_a_fault() -> None:
+    other = type("Price", (Message,), {"__annotations__": {"m": int}}, frozen=True, kw_only=True)
+
+    faults = audit([Declared(name="other", publishes=(other,)), FEED, BRAIN, DOOR])
+
+    assert any("a name is a topic" in fault for fault in faults)
+
+
+def test_the_address_book_leads_from_every_hearer_to_every_speaker() -> None:
+    book = routes([FEED, BRAIN, DOOR], "/run/x")
+
+    assert book["brain"] == (Route(sender="feed", endpoint="ipc:///run/x/feed", topics=("Price",)),)
+    assert book["feed"] == ()
