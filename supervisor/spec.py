@@ -50,6 +50,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     target: str = ""  # URL, "host:port", or a command line
     every_s: float = 2.0
     timeout_s: float = 2.0
+    expect: str = ""  # http: text the body must hold
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

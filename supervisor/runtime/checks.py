@@ -1,33 +1,139 @@
-"""Declared checks, asked from one background thread so that the root's loop never waits for an answer."""
+"""Declared checks, asked from one background thread so that the root's loop never waits for an answer.
+
+The thread runs an asyncio loop with one task per check of a live child. What comes out are values with the time they
+were obtained; what they mean, the judge decides. Asking is bounded: so many questions at once, each with its timeout,
+counter-probes at most once in 30 s per check while the same answer repeats.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+from collections import deque
 from collections.abc import Mapping
 
+from supervisor.runtime import probes
+from supervisor.runtime.probes import Answer, Lost, Processes
 from supervisor.spec import Check
 from supervisor.verdict.evidence import CheckResult
+
+KEPT = 1000  # answers nobody drained; the oldest go first
+AT_ONCE = 16
+COUNTER_EVERY_S = 30.0
+FASTEST_S = 0.1  # no check is asked more often
 
 
 class Checks:
     """Asks the checks of live children, each in its own rhythm; answers are values in a queue."""
 
     def __init__(self, declared: Mapping[str, tuple[Check, ...]]) -> None:
-        raise NotImplementedError
+        self._declared = {child: checks for child, checks in declared.items() if checks}
+        self._answers: deque[CheckResult] = deque(maxlen=KEPT)
+        self._processes = Processes()
+        self._wanted: dict[str, int] = {}  # child -> pid; touched by the loop's thread once it runs
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
+        self._stopped = False
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread; without any declared check there is nothing to start."""
+        if self._declared:
+            self._thread.start()
 
     def live(self, child: str, pid: int | None) -> None:
-        """This child is ready as `pid` and may be asked; None: do not ask (down, not ready)."""
+        """This child is ready as `pid` and may be asked; None: do not ask (down, not ready). From any thread."""
+        if child in self._declared and not self._stopped:
+            self._loop.call_soon_threadsafe(self._set, child, pid)
 
     def drain(self) -> list[CheckResult]:
-        """The answers since the last call, oldest first; never blocks. At most 1000 are kept, the oldest go first."""
-        raise NotImplementedError
+        """The answers since the last call, oldest first; never blocks."""
+        drained = []
+        while self._answers:
+            drained.append(self._answers.popleft())
+        return drained
 
     def pids(self) -> frozenset[int]:
-        """Processes of running exec checks: the root's reaper must leave them alone."""
-        raise NotImplementedError
+        """Processes of running exec checks: a root that reaps every child looks here first and leaves these alone."""
+        return self._processes.pids()
 
     def stop(self, timeout_s: float = 5.0) -> bool:
-        """End all checks and the thread; False when it did not end in time."""
-        raise NotImplementedError
+        """End all checks, their processes and the thread; False when it did not end in time."""
+        if self._stopped:
+            return not self._thread.is_alive()
+        self._stopped = True
+        if not self._thread.is_alive():
+            self._loop.close()
+            return True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            tasks = [task for group in self._tasks.values() for task in group]
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self._loop.close()
+
+    def _set(self, child: str, pid: int | None) -> None:
+        if self._wanted.get(child) == pid:
+            return
+        for task in self._tasks.pop(child, []):
+            task.cancel()
+        self._wanted.pop(child, None)
+        if pid is not None:
+            self._wanted[child] = pid
+            self._tasks[child] = [
+                self._loop.create_task(self._repeat(child, pid, check)) for check in self._declared[child]
+            ]
+
+    async def _repeat(self, child: str, pid: int, check: Check) -> None:
+        failures = 0
+        last: tuple[str, Answer, float] | None = None  # first reason, what the counter-probe made of it, when
+        while True:
+            begun = asked = time.monotonic()
+            answer: Answer | None
+            try:
+                async with self._slots:
+                    asked = time.monotonic()
+                    answer = await probes.ask(check, self._processes)
+                    took_s = time.monotonic() - asked
+                    if answer.ok:
+                        failures, last = 0, None
+                    else:
+                        failures += 1
+                        if last is None or last[0] != answer.reason or asked - last[2] >= COUNTER_EVERY_S:
+                            last = (answer.reason, await probes.counter(check, pid, answer, self._processes), asked)
+                        answer = last[1]
+            except Lost:
+                answer = None
+            except Exception as error:  # noqa: BLE001 - a check that breaks is a failed question, not a dead prober
+                failures, took_s = failures + 1, time.monotonic() - asked
+                detail = f"asking {check.target} raised {type(error).__name__}: {error}"
+                answer = Answer(ok=False, reason="check broke", detail=detail, explained=True)
+            if answer is not None:
+                self._answers.append(_result(child, check, answer, asked, took_s, failures))
+            await asyncio.sleep(max(FASTEST_S, begun + check.every_s - time.monotonic()))
+
+
+def _result(child: str, check: Check, answer: Answer, at: float, took_s: float, failures: int) -> CheckResult:
+    return CheckResult(
+        child=child,
+        kind=check.kind,
+        target=check.target,
+        ok=answer.ok,
+        at=at,
+        took_s=took_s,
+        failures=failures,
+        every_s=check.every_s,
+        reason=answer.reason,
+        detail=answer.detail,
+        explained=answer.explained,
+    )

@@ -1,0 +1,389 @@
+"""One question to one child, and, when the answer is no, the same question by another route.
+
+A failing check says that this question got this answer. The counter-probe finds out whether the question is wrong: the
+port (socket table of the pid), the address family, the path, the login, the timeout, a client that is not there. It
+gives a reason class and a sentence with the proof; `explained` only where the other route really answered.
+Everything runs in the checks' own loop (checks.py) and is bounded in time, bytes and processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import re
+import shlex
+import signal
+import socket
+import ssl
+import threading
+import time
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from supervisor.runtime import proc
+from supervisor.spec import Check
+from supervisor.verdict.fingerprint import Prior, prior
+
+BODY_MAX = 64 * 1024
+OUTPUT_MAX = 4 * 1024
+PATIENCE = 5.0  # the counter-probe waits this many times the check's own timeout …
+PATIENCE_MAX_S = 10.0  # … and at most this long
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "QT_HOME")  # what a check gets; never a secret
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back; `reason` and `detail` say what was wrong, `explained` that the question was."""
+
+    ok: bool
+    reason: str = ""
+    detail: str = ""
+    explained: bool = False
+
+
+class Lost(Exception):
+    """No answer that means anything: somebody else took the exit status of our check's process."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An HTTP response as far as a check looks at it."""
+
+    status: int
+    location: str
+    body: str
+
+
+class Processes:
+    """Runs check programs and knows their pids, so that the root's reaper can leave them alone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pids: set[int] = set()
+
+    def pids(self) -> frozenset[int]:
+        """Held by the lock while a program is being started: a pid that is not in here is not ours."""
+        with self._lock:
+            return frozenset(self._pids)
+
+    async def run(self, argv: list[str], timeout_s: float) -> tuple[int, str]:
+        """Exit code (negative: signal) and the beginning of stdout and stderr. Raises TimeoutError after killing it."""
+        loop = asyncio.get_running_loop()
+        read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            os.set_blocking(write_end, True)
+            with self._lock:
+                pid = _spawn(argv, write_end)
+                self._pids.add(pid)
+        except OSError:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(write_end)
+        output = bytearray()
+        pidfd = os.pidfd_open(pid)
+        ended: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(pidfd, _end, ended)
+        loop.add_reader(read_end, lambda: _collect(loop, read_end, output))
+        try:
+            await asyncio.wait_for(ended, timeout_s)
+        finally:
+            loop.remove_reader(pidfd)
+            loop.remove_reader(read_end)
+            if not ended.done() or ended.cancelled():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+            code = _reap(pidfd)
+            _collect(None, read_end, output)
+            os.close(pidfd)
+            os.close(read_end)
+            with self._lock:
+                self._pids.discard(pid)
+        if code is None:
+            raise Lost(f"the exit status of {argv[0]} (pid {pid}) was taken by somebody else")
+        return code, output.decode(errors="replace").strip()
+
+
+async def ask(check: Check, processes: Processes, *, timeout_s: float | None = None) -> Answer:
+    """Ask once. Never raises for what the check or the child does; `Lost` when there is no answer to report."""
+    limit_s = check.timeout_s if timeout_s is None else timeout_s
+    try:
+        if check.kind == "http":
+            return await asyncio.wait_for(_ask_http(check), limit_s)
+        if check.kind == "tcp":
+            host, port = _host_port(check.target)
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), limit_s)
+            writer.close()
+            return Answer(ok=True)
+        if check.kind == "exec":
+            return await _ask_exec(check, processes, limit_s)
+        return _bad(check, f"kind is {check.kind!r}, it must be http, tcp or exec")
+    except TimeoutError:
+        return Answer(ok=False, reason="no answer", detail=f"{check.target} did not answer within {limit_s:g} s")
+    except ValueError as error:
+        return _bad(check, str(error))
+    except ssl.SSLError as error:
+        return Answer(ok=False, reason="TLS", detail=f"{check.target}: {error.reason or error}")
+    except socket.gaierror as error:
+        return Answer(ok=False, reason="name resolution", detail=f"{check.target}: {error.strerror}")
+    except ConnectionRefusedError:
+        return Answer(ok=False, reason="refused", detail=f"{check.target} refused")
+    except OSError as error:
+        return Answer(ok=False, reason="connection failed", detail=f"{check.target}: {error}")
+
+
+async def counter(check: Check, pid: int, first: Answer, processes: Processes) -> Answer:
+    """The same question by another route: `first`, with the reason class the other route proves."""
+    if first.reason == "no answer":
+        return await _with_patience(check, first, processes)
+    if check.kind == "exec":
+        return first
+    try:
+        if check.kind == "http":
+            url = urlsplit(check.target)
+            host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+        else:
+            url, (host, port) = None, _host_port(check.target)
+    except ValueError:
+        return first
+    if first.reason in ("refused", "connection failed", "name resolution"):
+        return await _elsewhere(check, pid, first, url, host, port)
+    if first.reason == "TLS" and url is not None:
+        return await _other_tls(check, first, url, host, port)
+    return first
+
+
+async def _ask_http(check: Check) -> Answer:
+    url = urlsplit(check.target)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        return _bad(check, "it must be a URL like http://127.0.0.1:8000/health")
+    tls = ssl.create_default_context() if url.scheme == "https" else None
+    reply = await _get(url, url.hostname, url.port or (443 if tls else 80), tls)
+    return _of_reply(check, reply)
+
+
+def _of_reply(check: Check, reply: Reply) -> Answer:
+    status = reply.status
+    if 200 <= status < 300:
+        if check.expect and check.expect not in reply.body:
+            got = _line(reply.body) or "an empty body"
+            return Answer(
+                ok=False,
+                reason="body mismatch",
+                detail=f"{check.target} answered {status} without {check.expect!r}: {got}",
+            )
+        return Answer(ok=True)
+    named = {
+        401: "login required",
+        403: "login required",
+        404: "wrong path",
+        405: "method refused",
+        410: "wrong path",
+        429: "rate limited",
+    }
+    what = f"{check.target} answered {status}"
+    if status in named:
+        return Answer(ok=False, reason=named[status], detail=what, explained=True)
+    if 300 <= status < 400:
+        return Answer(ok=False, reason="redirect", detail=f"{what} to {reply.location or 'nowhere'}", explained=True)
+    body = f": {_line(reply.body)}" if reply.body.strip() else ""
+    if status == 503:
+        return Answer(ok=False, reason="says unavailable", detail=what + body)
+    return Answer(ok=False, reason="handler error" if status >= 500 else "request refused", detail=what + body)
+
+
+async def _ask_exec(check: Check, processes: Processes, timeout_s: float) -> Answer:
+    argv = shlex.split(check.target)
+    if not argv:
+        return _bad(check, "the command line is empty")
+    try:
+        code, output = await processes.run(argv, timeout_s)
+    except FileNotFoundError:
+        return Answer(ok=False, reason="missing client", detail=f"program {argv[0]} is not installed", explained=True)
+    except PermissionError:
+        return Answer(ok=False, reason="missing client", detail=f"program {argv[0]} is not executable", explained=True)
+    if code == 0:
+        return Answer(ok=True)
+    last = output.splitlines()[-1][:200] if output else "no output"
+    if code in (126, 127):
+        return Answer(
+            ok=False, reason="missing client", detail=f"{check.target}: exit code {code}: {last}", explained=True
+        )
+    if code < 0:
+        name = signal.Signals(-code).name
+        return Answer(ok=False, reason="client crashed", detail=f"{check.target}: killed by {name}", explained=True)
+    raised = re.match(r"([\w.]+)(:|$)", last) if "Traceback (most recent call last)" in output else None
+    if raised is not None and prior((raised.group(1),)) is Prior.CODE:
+        return Answer(ok=False, reason="client crashed", detail=f"{check.target}: {last}", explained=True)
+    return Answer(ok=False, reason="exit code", detail=f"{check.target}: exit code {code}: {last}")
+
+
+async def _with_patience(check: Check, first: Answer, processes: Processes) -> Answer:
+    limit_s = min(check.timeout_s * PATIENCE, PATIENCE_MAX_S)
+    if limit_s <= check.timeout_s:
+        return first
+    begun = time.monotonic()
+    second = await ask(check, processes, timeout_s=limit_s)
+    took_s = time.monotonic() - begun
+    if not second.ok:
+        return first if second.reason == "no answer" else second
+    return Answer(
+        ok=False,
+        reason="timeout too short",
+        detail=f"{check.target} answered after {took_s:.2f} s, the check waits {check.timeout_s:g} s",
+        explained=True,
+    )
+
+
+async def _elsewhere(check: Check, pid: int, first: Answer, url: SplitResult | None, host: str, port: int) -> Answer:
+    """Nobody there: where does the process listen, and does the same question pass there?"""
+    addresses = proc.listening(pid)
+    here = [address for address in addresses if address[1] == port]
+    there = here or list(addresses)
+    if not there:
+        return Answer(ok=False, reason="nothing listens", detail=f"{first.detail} and pid {pid} listens on no port")
+    if any(ip == host for ip, _ in here):  # it began to listen meanwhile: the first answer was true then
+        return first
+    passes = [address for address in there[:4] if await _passes(check, url, address)]
+    named = ", ".join(_pretty(address) for address in (passes or there)[:4])
+    answers = " and answers there" if passes else ""
+    if first.reason == "name resolution":
+        reason = "name resolution"
+    elif here:
+        families = {_family(ip) for ip, _ in here}
+        reason = "wrong address family" if _family(host) and _family(host) not in families else "wrong address"
+    else:
+        reason = "wrong port"
+    detail = f"{first.detail} while pid {pid} listens on {named}{answers}"
+    return Answer(ok=False, reason=reason, detail=detail, explained=bool(passes))
+
+
+async def _other_tls(check: Check, first: Answer, url: SplitResult, host: str, port: int) -> Answer:
+    """A certificate we do not trust, or no TLS at all on the other side?"""
+    blind = ssl.create_default_context()
+    blind.check_hostname = False
+    blind.verify_mode = ssl.CERT_NONE
+    for tls, words in ((blind, "answers when its certificate is not verified"), (None, "speaks plain http")):
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
+            reply = await asyncio.wait_for(_get(url, host, port, tls), check.timeout_s)
+            if reply.status < 400:
+                return Answer(ok=False, reason="TLS", detail=f"{first.detail}; it {words}", explained=True)
+    return first
+
+
+async def _passes(check: Check, url: SplitResult | None, address: tuple[str, int]) -> bool:
+    ip = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
+    with contextlib.suppress(OSError, TimeoutError, ValueError):
+        if url is None:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(ip, address[1]), check.timeout_s)
+            writer.close()
+            return True
+        reply = await asyncio.wait_for(_get(url, ip, address[1], None), check.timeout_s)
+        return _of_reply(check, reply).ok
+    return False
+
+
+async def _get(url: SplitResult, host: str, port: int, tls: ssl.SSLContext | None) -> Reply:
+    """GET by HTTP/1.0, so that the answer ends with the connection and is never chunked. No proxy, no redirect."""
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=BODY_MAX)
+    try:
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        lines = (
+            f"GET {path} HTTP/1.0",
+            f"Host: {url.netloc.rpartition('@')[2]}",
+            "User-Agent: qt-check",
+            "Accept: */*",
+        )
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("ascii", errors="strict"))
+        await writer.drain()
+        data = bytearray()
+        while len(data) < BODY_MAX and (piece := await reader.read(BODY_MAX - len(data))):
+            data += piece
+            if _complete(data):
+                break
+    finally:
+        writer.close()
+    head, _, body = bytes(data).partition(b"\r\n\r\n")
+    first = re.match(rb"HTTP/1\.[01] (\d{3})", head)
+    if first is None:
+        raise ConnectionError(f"the answer is not HTTP: {bytes(data[:40])!r}" if data else "closed without an answer")
+    location = re.search(rb"(?im)^location:[ \t]*(.*?)\r?$", head)
+    where = location.group(1).decode("latin-1") if location else ""
+    return Reply(int(first.group(1)), where, body.decode(errors="replace"))
+
+
+def _complete(data: bytearray) -> bool:
+    """A server that keeps the connection open although asked by 1.0 still tells the length."""
+    head, found, body = bytes(data).partition(b"\r\n\r\n")
+    length = re.search(rb"(?im)^content-length:[ \t]*(\d+)", head) if found else None
+    return length is not None and len(body) >= int(length.group(1))
+
+
+def _spawn(argv: list[str], output: int) -> int:
+    """In a session of its own, so that it can be ended with all it started; no terminal, no input, no signal mask."""
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, output, 2),
+    ]
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    restored = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+    return os.posix_spawnp(
+        argv[0], argv, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=restored
+    )
+
+
+def _end(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+def _collect(loop: asyncio.AbstractEventLoop | None, read_end: int, output: bytearray) -> None:
+    """Take what the program wrote; keep the end of it. At end of file stop watching: it would be readable for ever."""
+    try:
+        piece = os.read(read_end, BODY_MAX)
+    except BlockingIOError:
+        return
+    if not piece and loop is not None:
+        loop.remove_reader(read_end)
+    output += piece
+    del output[: max(0, len(output) - OUTPUT_MAX)]
+
+
+def _reap(pidfd: int) -> int | None:
+    try:
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except ChildProcessError:
+        return None
+    if result is None:
+        return None
+    return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+
+
+def _host_port(target: str) -> tuple[str, int]:
+    url = urlsplit(f"tcp://{target}")
+    if not url.hostname or url.port is None:
+        raise ValueError('it must read "host:port"')
+    return url.hostname, url.port
+
+
+def _family(host: str) -> int:
+    try:
+        return ipaddress.ip_address(host).version
+    except ValueError:
+        return 0
+
+
+def _pretty(address: tuple[str, int]) -> str:
+    ip, port = address
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def _line(body: str) -> str:
+    return " ".join(body.split())[:200]
+
+
+def _bad(check: Check, rule: str) -> Answer:
+    detail = f"{check.kind} check of {check.target!r} cannot be asked: {rule}"
+    return Answer(ok=False, reason="bad check", detail=detail, explained=True)
