@@ -44,6 +44,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ess_argv: tuple[str, ...] = ()  # the emergency stop's command line, run by heart; () for none
 
 
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `build` function returns: the tree and what the plan needs besides. `outside` names message classes that
+    are heard only from outside the tree.
+    """
+
+    tree: SupervisorSpec
+    zygotes: tuple[ZygoteSpec, ...]
+    outside: tuple[str, ...] = ()
+    mode: str = "sim"
+    provenance: Provenance = Provenance.SYNTHETIC
+    version: str = "0"
+    config_digest: str = ""
+    seed: int = 0
+    own_roots: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    ess_argv: tuple[str, ...] = ()
+
+
 class NodeBoot(msgspec.Struct, frozen=True, kw_only=True):
     """What a node is told at birth."""
 

@@ -6,8 +6,13 @@ compiles the plan. All faults at once, one sentence each. `qt check` prints them
 
 from __future__ import annotations
 
+import argparse
 import inspect
+import json
+import os
 import pickle
+import sys
+import tempfile
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +21,13 @@ from typing import Any
 from supervisor import spec as specs
 from supervisor import wiring
 from supervisor.actor import Actor
-from supervisor.loading import load
-from supervisor.message import Message, Provenance
-from supervisor.plan import Plan, endpoint_of
-from supervisor.spec import ActorStart, NodeStart, SupervisorSpec, ZygoteSpec
+from supervisor.loading import CannotLoad, load
+from supervisor.message import Message
+from supervisor.plan import Draft, Plan, endpoint_of, save
+from supervisor.spec import ActorStart, NodeStart
 
 LONGEST_IPC_PATH = 107
+EX_CONFIG = 78
 
 
 class CannotStart(ValueError):
@@ -32,22 +38,15 @@ class CannotStart(ValueError):
         self.faults = faults
 
 
-def compile_plan(
-    tree: SupervisorSpec,
-    zygotes: tuple[ZygoteSpec, ...],
-    *,
-    home: Path,
-    sockets: str,
-    outside: tuple[str, ...] = (),
-    **fields: Any,
-) -> Plan:
-    """Check the tree and compile it.
+def compile_plan(draft: Draft, *, home: Path, sockets: str) -> Plan:
+    """Check the draft and compile it.
 
     Raises:
         CannotStart: with every fault found, in the order of the tree.
     """
+    tree = draft.tree
     faults = specs.check(tree)
-    roles = {zygote.role for zygote in zygotes}
+    roles = {zygote.role for zygote in draft.zygotes}
     declared: list[wiring.Declared] = []
     for path, child in specs.walk(tree):
         endpoint = endpoint_of(sockets, child.id).removeprefix("ipc://")
@@ -69,12 +68,67 @@ def compile_plan(
                     name=child.id, subscribes=kind.subscribes, publishes=kind.publishes, promises=child.promises
                 )
             )
-    faults += wiring.audit(declared, outside)
+    faults += wiring.audit(declared, draft.outside)
     if faults:
         raise CannotStart(faults)
     return Plan(
-        tree=tree, zygotes=zygotes, routes=wiring.routes(declared, sockets), home=str(home), sockets=sockets, **fields
+        tree=tree,
+        zygotes=draft.zygotes,
+        routes=wiring.routes(declared, sockets),
+        home=str(home),
+        sockets=sockets,
+        mode=draft.mode,
+        provenance=draft.provenance,
+        version=draft.version,
+        config_digest=draft.config_digest,
+        seed=draft.seed,
+        own_roots=draft.own_roots,
+        environment=draft.environment,
+        ess_argv=draft.ess_argv,
     )
+
+
+def addresses(plan: Plan) -> dict[str, str]:
+    """name -> endpoint of every actor's PUB socket: what a foreign client reads in `run/addresses.json`."""
+    return {child.id: endpoint_of(plan.sockets, child.id) for _, child in specs.walk(plan.tree)}
+
+
+def sockets_of(home: Path) -> str:
+    """The short 0700 directory for the sockets of this home, made once and recorded in `run/sockets`."""
+    record = home / "run" / "sockets"
+    record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if record.exists():
+        known = Path(record.read_text().strip())
+        if known.is_dir() and known.stat().st_uid == os.getuid():
+            return str(known)
+    made = tempfile.mkdtemp(prefix="qt-")
+    record.write_text(made + "\n")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m supervisor.runtime.scratch --home H --build package.module:build [--arguments JSON] [--check]`.
+
+    Exit 0: the plan stands in `H/run`. Exit 78: every fault on stderr, one a line, and nothing written.
+    """
+    parser = argparse.ArgumentParser(prog="scratch", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--arguments", default="{}")
+    parser.add_argument("--check", action="store_true", help="report faults, write nothing")
+    given = parser.parse_args(argv)
+    home: Path = given.home.resolve()
+    try:
+        draft: Draft = load(given.build)(**json.loads(given.arguments))
+        plan = compile_plan(draft, home=home, sockets=sockets_of(home))
+    except (CannotStart, specs.InvalidSpec, CannotLoad) as error:
+        print(error, file=sys.stderr)
+        return EX_CONFIG
+    if not given.check:
+        save(plan)
+        (home / "run" / "addresses.json").write_text(json.dumps(addresses(plan), indent=1) + "\n")
+    print(json.dumps({"children": len(plan.routes), "sockets": plan.sockets}))
+    return 0
 
 
 def _class_of(path: str, member: ActorStart, faults: list[str]) -> type[Actor] | None:
@@ -110,4 +164,5 @@ def _check_arguments(path: str, member: ActorStart, kind: type[Actor], faults: l
         faults.append(f"{path}: {member.path}() cannot be constructed: {type(error).__name__}: {error}")
 
 
-__all__ = ["CannotStart", "Provenance", "compile_plan"]
+if __name__ == "__main__":
+    sys.exit(main())
