@@ -201,8 +201,11 @@ async def _ask_exec(check: Check, processes: Processes, timeout_s: float) -> Ans
         code, output = await processes.run(argv, timeout_s)
     except FileNotFoundError:
         return Answer(ok=False, reason="missing client", detail=f"program {argv[0]} is not installed", explained=True)
-    except PermissionError:
-        return Answer(ok=False, reason="missing client", detail=f"program {argv[0]} is not executable", explained=True)
+    except TimeoutError:  # an OSError by inheritance, and the one that is about the child
+        raise
+    except OSError as error:
+        detail = f"program {argv[0]} cannot be started: {error.strerror}"
+        return Answer(ok=False, reason="missing client", detail=detail, explained=True)
     if code == 0:
         return Answer(ok=True)
     last = output.splitlines()[-1][:200] if output else "no output"

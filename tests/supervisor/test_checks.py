@@ -1,0 +1,310 @@
+"""Declared checks against real listeners, real programs and real refusals; the children are processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from supervisor.runtime.checks import Checks
+from supervisor.spec import Check
+from supervisor.verdict import CheckResult
+
+pytestmark = pytest.mark.process
+
+SERVER = """
+import http.server, socket, sys, time
+family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        code, _, wait = self.path.lstrip("/").partition("/")
+        time.sleep(float(wait or 0))
+        body = b"status: fine"
+        self.send_response(int(code or 200))
+        self.send_header("Content-Length", str(len(body)))
+        if code == "302":
+            self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *arguments): pass
+class Server(http.server.ThreadingHTTPServer):
+    address_family = family
+server = Server(("::1" if sys.argv[1] == "6" else "127.0.0.1", 0), Answer)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+
+
+@contextlib.contextmanager
+def serving(family: str = "4") -> Iterator[tuple[int, int]]:
+    """A web server in a process of its own: its pid and port."""
+    child = subprocess.Popen([sys.executable, "-c", SERVER, family], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        port = child.stdout.readline().strip()
+        if not port:
+            pytest.skip("this machine has no IPv6 loopback")
+        yield child.pid, int(port)
+    finally:
+        child.kill()
+        child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[int, int]]:
+    with serving() as found:
+        yield found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def first_answers(checks: tuple[Check, ...], pid: int, *, count: int = 1) -> list[CheckResult]:
+    """Ask until there are `count` answers."""
+    asked = Checks({"child": checks})
+    asked.start()
+    try:
+        asked.live("child", pid)
+        return until(lambda: asked.drain(), count)
+    finally:
+        assert asked.stop()
+
+
+def until(drain: Callable[[], list[CheckResult]], count: int, deadline_s: float = 30.0) -> list[CheckResult]:
+    found: list[CheckResult] = []
+    end = time.monotonic() + deadline_s
+    while len(found) < count:
+        assert time.monotonic() < end, f"only {len(found)} of {count} answers in {deadline_s} s: {found}"
+        found.extend(drain())
+        threading.Event().wait(0.01)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "expect", "ok", "reason", "explained"),
+    [
+        ("200", "", True, "", False),
+        ("204", "", True, "", False),
+        ("200", "fine", True, "", False),
+        ("200", "green", False, "body mismatch", False),
+        ("302", "", False, "redirect", True),
+        ("401", "", False, "login required", True),
+        ("403", "", False, "login required", True),
+        ("404", "", False, "wrong path", True),
+        ("405", "", False, "method refused", True),
+        ("429", "", False, "rate limited", True),
+        ("418", "", False, "request refused", False),
+        ("500", "", False, "handler error", False),
+        ("503", "", False, "says unavailable", False),
+    ],
+)
+def test_an_http_answer_gets_its_reason_class(
+    server: tuple[int, int], path: str, expect: str, ok: bool, reason: str, explained: bool
+) -> None:
+    pid, port = server
+    check = Check(kind="http", target=f"http://127.0.0.1:{port}/{path}", expect=expect)
+
+    (answer,) = first_answers((check,), pid)
+
+    assert (answer.ok, answer.reason, answer.explained) == (ok, reason, explained)
+    assert ok or check.target in answer.detail
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+def test_a_wrong_port_is_named_with_the_port_the_process_really_listens_on(server: tuple[int, int], kind: str) -> None:
+    pid, port = server
+    wrong = free_port()
+    target = f"http://127.0.0.1:{wrong}/200" if kind == "http" else f"127.0.0.1:{wrong}"
+
+    (answer,) = first_answers((Check(kind=kind, target=target),), pid)
+
+    assert (answer.reason, answer.explained) == ("wrong port", True)
+    assert answer.detail == f"{target} refused while pid {pid} listens on 127.0.0.1:{port} and answers there"
+
+
+def test_a_port_elsewhere_that_does_not_pass_the_same_question_explains_nothing(server: tuple[int, int]) -> None:
+    pid, _ = server
+
+    (answer,) = first_answers((Check(kind="http", target=f"http://127.0.0.1:{free_port()}/500"),), pid)
+
+    assert (answer.reason, answer.explained) == ("wrong port", False)
+
+
+def test_a_process_that_listens_nowhere_is_not_excused() -> None:
+    (answer,) = first_answers((Check(kind="http", target=f"http://127.0.0.1:{free_port()}/"),), os.getpid())
+
+    assert (answer.reason, answer.explained) == ("nothing listens", False)
+
+
+@pytest.mark.parametrize(("family", "asked"), [("6", "127.0.0.1"), ("4", "[::1]")])
+def test_the_wrong_address_family_is_named(family: str, asked: str) -> None:
+    with serving(family) as (pid, port):
+        (answer,) = first_answers((Check(kind="http", target=f"http://{asked}:{port}/200"),), pid)
+
+    if answer.reason == "connection failed":
+        pytest.skip("this machine has no IPv6 loopback")
+    assert (answer.reason, answer.explained) == ("wrong address family", True)
+    assert f"pid {pid} listens on {'[::1]' if family == '6' else '127.0.0.1'}:{port}" in answer.detail
+
+
+def test_a_timeout_below_the_time_the_service_takes_is_named(server: tuple[int, int]) -> None:
+    pid, port = server
+    check = Check(kind="http", target=f"http://127.0.0.1:{port}/200/0.6", timeout_s=0.2)
+
+    (answer,) = first_answers((check,), pid)
+
+    assert (answer.reason, answer.explained) == ("timeout too short", True)
+    assert "the check waits 0.2 s" in answer.detail
+
+
+def test_a_listener_that_never_answers_is_not_excused() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        target = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+
+        (answer,) = first_answers((Check(kind="http", target=target, timeout_s=0.1),), os.getpid())
+
+    assert (answer.ok, answer.reason, answer.explained) == (False, "no answer", False)
+
+
+@pytest.mark.parametrize(
+    ("command", "ok", "reason", "explained"),
+    [
+        ("true", True, "", False),
+        ("false", False, "exit code", False),
+        ("qt-no-such-program --now", False, "missing client", True),
+        ("sh -c 'exit 127'", False, "missing client", True),
+        ("/dev/null", False, "missing client", True),
+        ("sh -c 'kill -SEGV $$'", False, "client crashed", True),
+        (f"{sys.executable} -c 'import no_such_module'", False, "client crashed", True),
+        (f"{sys.executable} -c 'raise ConnectionRefusedError(111)'", False, "exit code", False),
+        ("sh -c 'unbalanced", False, "bad check", True),
+        ("", False, "bad check", True),
+    ],
+)
+def test_an_exec_check_tells_its_own_trouble_from_the_childs(
+    command: str, ok: bool, reason: str, explained: bool
+) -> None:
+    (answer,) = first_answers((Check(kind="exec", target=command, timeout_s=20),), os.getpid())
+
+    assert (answer.ok, answer.reason, answer.explained) == (ok, reason, explained), answer.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [("smoke", "x"), ("http", "127.0.0.1:80"), ("http", ""), ("tcp", "localhost"), ("tcp", "127.0.0.1:99999")],
+)
+def test_a_check_that_cannot_be_asked_says_so_and_stops_nothing(kind: str, target: str) -> None:
+    good = Check(kind="exec", target="true", every_s=0.1)
+
+    answers = first_answers((Check(kind=kind, target=target), good), os.getpid(), count=4)
+
+    assert {(a.ok, a.reason) for a in answers if a.kind == kind} == {(False, "bad check")}
+    assert any(a.ok for a in answers)
+
+
+def test_a_slow_check_program_is_ended_with_all_it_started_and_is_known_while_it_runs() -> None:
+    asked = Checks({"child": (Check(kind="exec", target="sh -c 'sleep 600 & sleep 600'", timeout_s=30),)})
+    asked.start()
+    asked.live("child", os.getpid())
+    end = time.monotonic() + 20
+    while not asked.pids():
+        assert time.monotonic() < end
+        threading.Event().wait(0.01)
+    (leader,) = asked.pids()
+
+    assert asked.stop()
+
+    assert asked.pids() == frozenset()
+    while _group_lives(leader):
+        assert time.monotonic() < end, "the check's process group outlived the check"
+        threading.Event().wait(0.01)
+
+
+def _group_lives(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    # zombies waiting for their reaper still count as a group
+    states = subprocess.run(["ps", "-o", "stat=", "-s", str(leader)], capture_output=True, text=True, check=False)
+    return any(not state.strip().startswith("Z") for state in states.stdout.splitlines() if state.strip())
+
+
+def test_an_exit_status_taken_by_another_reaper_is_no_answer_at_all() -> None:
+    asked = Checks({"child": (Check(kind="exec", target="sleep 0.3", every_s=0.1, timeout_s=20),)})
+    asked.start()
+    asked.live("child", os.getpid())
+    end = time.monotonic() + 20
+    stolen = False
+    while not stolen:
+        assert time.monotonic() < end
+        for pid in asked.pids():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+                stolen = True
+        threading.Event().wait(0.005)
+
+    later = until(asked.drain, 1)  # the next run, which nobody steals
+    assert asked.stop()
+    assert all(answer.ok for answer in later)
+
+
+def test_only_live_children_are_asked_and_a_wedged_check_delays_nobody_else(server: tuple[int, int]) -> None:
+    pid, port = server
+    slow = Check(kind="http", target=f"http://127.0.0.1:{port}/200/20", timeout_s=20)
+    quick = Check(kind="tcp", target=f"127.0.0.1:{port}", every_s=0.1)
+    asked = Checks({"slow": (slow,), "quick": (quick,), "down": (quick,)})
+    asked.start()
+    try:
+        asked.live("slow", pid)
+        asked.live("quick", pid)
+        answers = until(asked.drain, 3)
+        assert {(a.child, a.ok) for a in answers} == {("quick", True)}
+
+        asked.live("quick", None)
+        asked.live("down", pid)
+        until(lambda: [a for a in asked.drain() if a.child == "down"], 1)
+        assert {a.child for a in until(asked.drain, 3)} == {"down"}
+    finally:
+        assert asked.stop()
+
+
+def test_failures_in_a_row_are_counted_and_a_recovery_forgets_them() -> None:
+    with serving() as (pid, port):
+        asked = Checks({"child": (Check(kind="tcp", target=f"127.0.0.1:{port}", every_s=0.1),)})
+        asked.start()
+        try:
+            asked.live("child", pid)
+            assert until(asked.drain, 1)[0].failures == 0
+            os.kill(pid, signal.SIGKILL)
+            failing = until(lambda: [a for a in asked.drain() if not a.ok], 3)
+        finally:
+            assert asked.stop()
+    assert [a.failures for a in failing[:3]] == [1, 2, 3]
+    assert failing[0].reason == "nothing listens"
+
+
+def test_without_declared_checks_there_is_no_thread() -> None:
+    before = threading.active_count()
+    asked = Checks({"child": ()})
+    asked.start()
+    asked.live("child", os.getpid())
+
+    assert threading.active_count() == before
+    assert asked.drain() == []
+    assert asked.stop()
