@@ -108,10 +108,10 @@ class Predictor:
         answers: list[Probabilities | None] = []
         for output in outputs:
             if output is not None:
-                up, flat, down = output.tolist()[0]
+                up, flat, down = answer = tuple(output.tolist()[0])
                 # written so that NaN is false
-                if up >= 0.0 and flat >= 0.0 and down >= 0.0 and -1e-3 < up + flat + down - 1.0 < 1e-3:
-                    answers.append((up, flat, down))
+                if 0.999 < up + flat + down < 1.001 and up >= 0.0 and flat >= 0.0 and down >= 0.0:
+                    answers.append(answer)
                     continue
                 name = self.names[len(answers)]
                 self.faults[name] = f"answered ({up!r}, {flat!r}, {down!r}), which are no probabilities"

@@ -1,4 +1,4 @@
-"""Makes the shipped models: `make models`, or `python -m models_onnx.train [DIRECTORY]` (extra `train`, about a minute).
+"""Makes the shipped models: `make models`, or `python -m models_onnx.train [DIRECTORY]` (extra `train`, some 40 s).
 
 Data from the built-in market with fixed seeds, four members of four kinds, one merged graph, one manifest. The same
 sources and libraries give the same bytes. Nothing is chosen on the held-out seeds; they are measured once, at the end,

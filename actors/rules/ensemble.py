@@ -67,7 +67,7 @@ class Decision(NamedTuple):
     p_flat: float
     p_down: float
     confidence: float  # pooled probability of the favourite
-    agreement: float  # share of the voters' weight whose own favourite is the action
+    agreement: float  # share of the voters' weight whose own favourite is the action; 0 for HOLD
     edge_bps: float  # expected move in the action's direction, after costs; 0 where it was not asked
 
 
@@ -85,18 +85,19 @@ def combine(answers: Sequence[Probabilities | None], pool: Pool, spread_bps: flo
         answers: one per member, in the order of `pool.weights`; each sums to 1.
         spread_bps: of the book now; crossing it costs the whole of it on a round trip.
     """
-    up = flat = down = voting = total = 0.0
+    weights = pool.weights
+    up = flat = down = voting = 0.0
     voters = 0
-    for weight, answer in zip(pool.weights, answers, strict=True):
-        total += weight
+    for weight, answer in zip(weights, answers, strict=True):
         if answer is not None:
+            p_up, p_flat, p_down = answer
             voters += 1
             voting += weight
-            up += weight * answer[0]
-            flat += weight * answer[1]
-            down += weight * answer[2]
+            up += weight * p_up
+            flat += weight * p_flat
+            down += weight * p_down
     # a tenth of a millionth forgives the rounding of 0.2 + 0.2 + 0.2 against 0.6
-    if voters < pool.quorum or voting <= 0.0 or voting < pool.quorum_weight * total - 1e-7:
+    if voters < pool.quorum or voting <= 0.0 or voting < pool.quorum_weight * sum(weights) - 1e-7:
         return Decision(_HOLD, _NO_QUORUM, _THIRD, _THIRD, _THIRD, 0.0, 0.0, 0.0)
     up /= voting
     flat /= voting
@@ -108,18 +109,18 @@ def combine(answers: Sequence[Probabilities | None], pool: Pool, spread_bps: flo
     if first - second <= _TIE and first >= flat - _TIE:
         return Decision(_HOLD, _IS_TIE, up, flat, down, first, 0.0, 0.0)
     if flat - first > _TIE:
-        return Decision(_HOLD, _FLAT, up, flat, down, flat, _agreement(answers, pool.weights, 1) / voting, 0.0)
+        return Decision(_HOLD, _FLAT, up, flat, down, flat, 0.0, 0.0)
     if first - flat <= _TIE:
         return Decision(_HOLD, _IS_TIE, up, flat, down, first, 0.0, 0.0)
-    agreement = _agreement(answers, pool.weights, 0 if action is _BUY else 2) / voting
     if first < pool.confidence:
-        return Decision(_HOLD, _CONFIDENCE, up, flat, down, first, agreement, 0.0)
+        return Decision(_HOLD, _CONFIDENCE, up, flat, down, first, 0.0, 0.0)
     edge = up * pool.move_up_bps - down * pool.move_down_bps
     if action is _SELL:
         edge = -edge
     edge -= pool.cost_bps + spread_bps
     if not edge > 0.0:
-        return Decision(_HOLD, _EDGE, up, flat, down, first, agreement, edge)
+        return Decision(_HOLD, _EDGE, up, flat, down, first, 0.0, edge)
+    agreement = _agreement(answers, weights, 0 if action is _BUY else 2) / voting
     return Decision(action, "", up, flat, down, first, agreement, edge)
 
 
