@@ -159,6 +159,23 @@ def drop(client: Any, reason: str) -> None:
     client.on_error(lost(reason))
 
 
+def rejection(exchange: Exchange, name: str) -> BaseException | None:
+    """Take the error that waits for the next watcher of `name` out of ccxt, if there is one.
+
+    An error that meets no pending watcher is kept, given to the next one, and its failed future then stays in the
+    table: without this, every further watch fails at once with the same old error, in a loop that never yields.
+    """
+    found: BaseException | None = None
+    for client in list((exchange.clients or {}).values()):
+        found = client.rejections.pop(name, None) or found
+        future = client.futures.get(name)
+        if future is not None and future.done():
+            del client.futures[name]
+            if not future.cancelled():
+                found = future.exception() or found
+    return found
+
+
 # --- the guard around ccxt's receive loop ---------------------------------------------------------------------------
 
 FrameSeen = Callable[[Any, Any], None]

@@ -30,6 +30,7 @@ from supervisor.message import Message
 
 LEVELS = 20
 WATCH_S = 0.25  # the watchdog's period, and the longest wait of a watch loop nobody woke
+YIELD_S = 0.01  # no error path may turn without giving the loop away
 RETRY_CAP_S = 10.0
 CLOSE_S = 2.0
 
@@ -75,7 +76,8 @@ class MarketPort:
         self._post, self.venue, self.product, self.url, self.limits = post, venue, product, url, limits
         self._instruments = [_Instrument(symbol) for symbol in symbols]
         self._by_id: dict[str, _Instrument] = {}
-        self._bucket = rules.Bucket(size=10, per_s=2.0, tokens=10, at=time.monotonic())
+        self._homes: dict[tuple[str, str], _Instrument] = {}  # what a connection carried last
+        self._bucket = rules.Bucket(size=20, per_s=4.0, tokens=20, at=time.monotonic())
         self._jitter = random.Random()
         self._exchange: Any = None
         self._guard: ccxt_room.Guard | None = None
@@ -145,6 +147,9 @@ class MarketPort:
     async def _keep_book(self, ins: _Instrument) -> None:
         attempt = 0
         while True:
+            waiting = ccxt_room.rejection(self._exchange, f"orderbook::{ins.symbol}")
+            if waiting is not None and ins.life.status is FeedStatus.LIVE:
+                self._move(ins, rules.broken(ins.life, ccxt_room.text_of(waiting), time.monotonic()))
             if f"orderbook::{ins.symbol}" not in self._subscriptions(ins) and ins.life.status is FeedStatus.GAP:
                 await self._token()
                 self._move(ins, rules.asked(rules.resyncing(ins.life), time.monotonic()))
@@ -160,6 +165,7 @@ class MarketPort:
                 # a gap that ccxt saw: it is noticed in the hook already; go straight to the new subscription
                 if ins.life.status is FeedStatus.LIVE:
                     self._move(ins, rules.broken(ins.life, problem, time.monotonic()))
+                await asyncio.sleep(YIELD_S)
                 continue
             attempt += 1
             self._move(ins, rules.connecting(ins.life, problem, time.monotonic()))
@@ -169,6 +175,7 @@ class MarketPort:
         attempt = 0
         while True:
             ins.trades_wanted.clear()
+            ccxt_room.rejection(self._exchange, f"trade::{ins.symbol}")  # told by `_closed` already
             problem = await self._watch(self._exchange.watch_trades(ins.symbol))
             if not problem:
                 attempt = 0
@@ -256,10 +263,12 @@ class MarketPort:
         if kind == "depthUpdate":
             ins = self._by_id.get(message.get("s", ""))
             if ins is not None:
+                self._homes[client.url, "orderbook"] = ins
                 self._depth(ins, message)
         elif kind in ("trade", "aggTrade"):
             ins = self._by_id.get(message.get("s", ""))
             if ins is not None:
+                self._homes[client.url, "trade"] = ins
                 self._trade(ins, message)
         elif "id" in message and message.get("result", "") is None:
             for ins in self._of(client, "orderbook"):
@@ -281,10 +290,11 @@ class MarketPort:
         ins.event_ms = int(message["E"])
         previous = message.get("pu")
         frame = DepthFrame(int(message["U"]), last, None if previous is None else int(previous), applied, fault)
-        before = ins.life.status
+        gaps = ins.life.gaps
         self._move(ins, rules.after_depth(ins.life, frame, now))
-        if ins.life.status is FeedStatus.GAP and before is not FeedStatus.GAP:
+        if ins.life.gaps != gaps:
             log.info("feed_gap", venue=self.venue, symbol=ins.symbol, reason=ins.life.reason)
+        if book is None:  # ccxt forgot it after a gap: the watch loop has to subscribe anew
             ins.book_wanted.set()
         self._post(self._frame(ins))
 
@@ -320,8 +330,11 @@ class MarketPort:
             ins.trades_wanted.set()
 
     def _of(self, client: Any, channel: str) -> list[_Instrument]:
+        # after a gap ccxt has forgotten the subscription while the connection still speaks: then its past tells
         names = {*client.subscriptions, *client.futures}
-        return [ins for ins in self._instruments if f"{channel}::{ins.symbol}" in names]
+        found = [ins for ins in self._instruments if f"{channel}::{ins.symbol}" in names]
+        home = self._homes.get((client.url, channel))
+        return found or ([home] if home is not None else [])
 
     def _unhandled(self, context: dict[str, Any]) -> None:
         if self._guard is not None and self._guard.unhandled(context):
