@@ -24,7 +24,7 @@ TELL_EVERY_S = 0.5
 STOP_S = 3.0
 
 
-class VenueListening(Message):
+class VenueListening(Message, frozen=True, kw_only=True):
     """The socket accepts connections."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -32,13 +32,13 @@ class VenueListening(Message):
     port: int
 
 
-class VenueProgress(Message):
+class VenueProgress(Message, frozen=True, kw_only=True):
     """Data frames sent so far; said twice a second."""
 
     frames: int
 
 
-class VenueFinished(Message):
+class VenueFinished(Message, frozen=True, kw_only=True):
     """The player is done and everything is on the wire."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -50,7 +50,7 @@ class VenueFinished(Message):
     injected: dict[str, int]
 
 
-class VenueFailed(Message):
+class VenueFailed(Message, frozen=True, kw_only=True):
     """The server could not start, or its market or player ended with an exception."""
 
     delivery: ClassVar[Delivery] = Delivery.EVERY
@@ -79,7 +79,7 @@ class SimPort:
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
-        except Exception as reason:  # noqa: BLE001 the actor's thread decides what a failure means
+        except Exception as reason:
             log.exception("the simulator failed")
             self._post(VenueFailed(reason=f"{type(reason).__name__}: {reason}"))
         finally:
@@ -114,6 +114,6 @@ class SimPort:
             await server.stop()
 
 
-def open(post: Callable[[Message], None], **settings: Any) -> SimPort:  # noqa: A001 the contract's name
+def open(post: Callable[[Message], None], **settings: Any) -> SimPort:
     """Open the port. `settings` are the fields of `Settings`; an unknown one is refused by name."""
     return SimPort(post, msgspec.convert(settings, Settings))

@@ -18,23 +18,28 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from actors.venues.market import Market
-from actors.venues.simulator import generator, player
+from actors.venues.simulator import generator, player, report
+from actors.venues.simulator.accounts import Balance, Truth, Wallet
 from actors.venues.simulator.control import Control
+from actors.venues.simulator.engine import Engine
 from actors.venues.simulator.faults import Faults, parse_plan
 from actors.venues.simulator.generator import Generator
 from actors.venues.simulator.instruments import SPOT, USDM
 from actors.venues.simulator.listing import Listing, Print
 from actors.venues.simulator.player import Player
+from actors.venues.simulator.private import Private
 from actors.venues.simulator.public import Public
 from actors.venues.simulator.rest import Door
 from actors.venues.simulator.streams import Connection, Hub, stream_key
+from actors.venues.simulator.user_streams import UserStreams
 
 log = logging.getLogger(__name__)
 
 REST_HOSTS = {"api.binance.com": SPOT, "fapi.binance.com": USDM}
 STREAM_HOSTS = {"stream.binance.com:9443": SPOT, "fstream.binance.com": USDM}
+API_HOSTS = {"ws-api.binance.com:443": SPOT}
 DEFAULT_KEY, DEFAULT_SECRET = "sim-key", "sim-secret"
-TICKER_EVERY_S = 1.0
+SECOND_S = 1.0
 MAX_MESSAGE = 1 << 20
 
 
@@ -49,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     faults: str = ""  # "gap:10,dup:200,garble:50", over a recording
     seed: int = 7
     symbols: tuple[str, ...] = ("BTC", "ETH", "SOL")  # of the built-in market
+    deposits: dict[str, str] = msgspec.field(default_factory=lambda: {"spot:USDT": "100000", "usdm:USDT": "100000"})
     keys: dict[str, str] = msgspec.field(
         default_factory=lambda: {DEFAULT_KEY: DEFAULT_SECRET}
     )  # API key → secret; each key is an account
@@ -69,7 +75,12 @@ class Server:
         self.faults = Faults(home / "faults.jsonl")
         self.listings: dict[tuple[str, str], Listing] = {}
         self.source: Player | Generator = self._open_source()
-        self._door = Door(Public(self.listings, self.hub).table(), settings.keys, self.faults)
+        self.records = Truth(home / "truth.jsonl")
+        self.engine = Engine(self.records, self.listings, self.hub.user)
+        self._deposit()
+        self._users = UserStreams(self.hub, self.records, settings.keys)
+        table = Public(self.listings, self.hub).table() | Private(self.engine, self.listings).table()
+        self._door = Door(table, settings.keys, self.faults)
         self._control = Control(self)
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,7 +94,9 @@ class Server:
         site = web.TCPSite(self._runner, self.settings.host, self.settings.port)
         await site.start()
         self.port = int(self._runner.addresses[0][1])
-        self._tasks = [self._watch(self.source.run()), self._watch(self._tell_tickers())]
+        if isinstance(self.source, Generator):
+            self.source.step()  # a book stands before the first client asks for it
+        self._tasks = [self._watch(self.source.run()), self._watch(self._each_second())]
         log.info("simulator listens on http://%s:%d", self.settings.host, self.port)
         return self.port
 
@@ -94,6 +107,7 @@ class Server:
         await self.hub.close(self.hub.connections.values())
         if self._runner is not None:
             await self._runner.cleanup()
+        self.records.close()
 
     def state(self) -> dict[str, Any]:
         """What a person or a test asks: streams, frames, progress, faults."""
@@ -116,8 +130,12 @@ class Server:
             "fault_log": list(self.faults.log)[-100:],
         }
 
-    def truth(self) -> dict[str, Any]:
-        return {}
+    def truth(self, account: str = "") -> dict[str, Any]:
+        """What the venue holds of an account (default: the first key's). Raises KeyError for an unknown one."""
+        account = account or next(iter(self.settings.keys))
+        if account not in self.settings.keys:
+            raise KeyError(f"no account {account!r}; there are {', '.join(self.settings.keys)}")
+        return report.truth(self.engine, account)
 
     def book(self, product: str, symbol: str, levels: int) -> dict[str, Any]:
         """The true book. Raises KeyError for an instrument that is not listed."""
@@ -136,7 +154,7 @@ class Server:
         }
 
     def kill_listen_keys(self) -> int:
-        return 0
+        return self._users.kill_listen_keys()
 
     async def park(self, parked: bool) -> None:
         """Maintenance: sockets are closed, new ones and all REST calls are refused until it is over."""
@@ -165,17 +183,30 @@ class Server:
             raise ValueError(f"a fault plan ({settings.faults}) needs a recording; order live faults at /_venue/fault")
         market = Market(settings.seed, settings.symbols)
         self.listings.update({row.instrument.key: row for row in generator.list_instruments(market)})
-        source = Generator(
+        return Generator(
             market, self.listings, self.hub, self.faults, seed=settings.seed, traded=self._traded, moved=self._moved
         )
-        source.step()  # a book stands before the first client asks for it
-        return source
 
     def _traded(self, listing: Listing, trade: Print, price: Decimal, quantity: Decimal) -> None:
-        pass
+        self.engine.traded(listing, trade, price, quantity)
 
     def _moved(self, listing: Listing) -> None:
-        pass
+        self.engine.moved(listing)
+
+    def _deposit(self) -> None:
+        """Give every account that has nothing yet its starting money."""
+        for account in self.settings.keys:
+            if any(owner == account for owner, _ in (*self.records.balances, *self.records.wallets)):
+                continue
+            for place, amount in self.settings.deposits.items():
+                product, _, asset = place.partition(":")
+                if product not in (SPOT, USDM) or not asset:
+                    raise ValueError(f"deposit {place!r}: want spot:ASSET or usdm:ASSET")
+                if product == SPOT:
+                    self.records.keep(Balance(account=account, asset=asset, free=Decimal(amount)))
+                else:
+                    self.records.keep(Wallet(account=account, asset=asset, amount=Decimal(amount)))
+        self.records.commit(time.time_ns())
 
     async def _route(self, request: web.Request) -> web.StreamResponse:
         # the raw path: aiohttp would merge slashes and decode, and the signature is over raw bytes
@@ -190,22 +221,23 @@ class Server:
             return await self._door.handle(request, REST_HOSTS[host], path, query.encode())
         if host in STREAM_HOSTS:
             return await self._socket(request, STREAM_HOSTS[host], path)
-        known = ", ".join((*REST_HOSTS, *STREAM_HOSTS))
+        if host in API_HOSTS:
+            return await self._serve_socket(request, API_HOSTS[host], path, lambda _: None, self._users.request)
+        known = ", ".join((*REST_HOSTS, *STREAM_HOSTS, *API_HOSTS))
         return web.json_response({"code": -1000, "msg": f"host {host!r} is not simulated; known: {known}"}, status=404)
 
     async def _socket(self, request: web.Request, product: str, path: str) -> web.StreamResponse:
         """A stream connection: `/ws/…` bare, `/stream…` wrapped, `/private/ws?listenKey=` a user stream."""
 
         def greet(connection: Connection) -> None:
+            if "/private" in path or "listenKey" in request.query:
+                self._users.attach(connection, request.query.get("listenKey", ""))
             names = path.rpartition("/ws/")[2] if "/ws/" in path else request.query.get("streams", "")
             for name in filter(None, names.split("/")):
                 if "@" in name:
                     self.hub.subscribe(connection, name, stream_key(product, name))
 
-        async def hear(connection: Connection, text: str) -> None:
-            self.hub.request(connection, text)
-
-        return await self._serve_socket(request, product, path, greet, hear)
+        return await self._serve_socket(request, product, path, greet, self.hub.request)
 
     async def _serve_socket(
         self,
@@ -213,7 +245,7 @@ class Server:
         product: str,
         path: str,
         greet: Callable[[Connection], None],
-        hear: Callable[[Connection, str], Coroutine[Any, Any, None]],
+        hear: Callable[[Connection, str], None],
     ) -> web.StreamResponse:
         socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
@@ -224,7 +256,7 @@ class Server:
             greet(connection)
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    await hear(connection, message.data)
+                    hear(connection, message.data)
         except ValueError as bad:  # an unknown stream named in the path
             log.warning("connection %d %s refused: %s", connection.number, path, bad)
         finally:
@@ -232,10 +264,11 @@ class Server:
             writer.cancel()
         return socket
 
-    async def _tell_tickers(self) -> None:
+    async def _each_second(self) -> None:
         kinds = ("miniTicker", "ticker", "markPrice", "kline_1m")
         while True:
-            await asyncio.sleep(TICKER_EVERY_S)
+            await asyncio.sleep(SECOND_S)
+            self._users.expire()
             now_ms = time.time_ns() // 1_000_000
             for key, listing in self.listings.items():
                 wanted = [kind for kind in kinds if self.hub.subscribed((*key, kind))]
