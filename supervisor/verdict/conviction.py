@@ -48,7 +48,7 @@ def convict(
     elif owing and len(owing) == len(accused):
         owed_s = min(actor.owes_s for actor in owing)
         against.append(f"function: work waits and nothing was finished for {owed_s:.1f} s")
-    elif any(actor.worked and actor.flat_s < facts.hang_s for actor in accused) and not starting:
+    elif any(actor.works and actor.flat_s < facts.hang_s for actor in accused) and not starting:
         favour.append("function: work was finished within the window")
     if any(p.last_at is not None and facts.now - p.last_at < facts.hang_s for p in facts.kept) and not starting:
         favour.append(f"function: {facts.kept[0].topic} was produced within the window")

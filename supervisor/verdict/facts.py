@@ -24,7 +24,8 @@ class ActorFacts(msgspec.Struct, frozen=True, kw_only=True):
     queued: int
     queue_age_s: float  # age of the oldest waiting message, 0 without one
     handled: int
-    worked: bool  # it finished something, or marked progress, in this incarnation as far as we saw
+    turned: bool  # its loop was seen to turn since the observer is valid
+    works: bool  # it was seen to finish something, or marked progress, within `FRESH_S`
     cpu_spent_s: float  # CPU its process used since the loop last turned
 
     @property
@@ -136,7 +137,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
         if not known
         else (0.0 if waiting_since is None else max(0.0, now - max(waiting_since, start))),
         pong_age_s=None if answered_at is None else max(0.0, now - answered_at),
-        actors=tuple(_actor(trace, lasted, cpu_s) for trace in history.traces),
+        actors=tuple(_actor(trace, lasted, start, end, cpu_s) for trace in history.traces),
         handled=handled,
         handled_s=handled_s,
         failing=failing,
@@ -146,8 +147,9 @@ def derive(evidence: Evidence, now: float) -> Facts:
     )
 
 
-def _actor(trace: Trace, lasted: Callable[[float | None], float], cpu_s: float) -> ActorFacts:
+def _actor(trace: Trace, lasted: Callable[[float | None], float], start: float, end: float, cpu_s: float) -> ActorFacts:
     sample = trace.sample
+    finished_at = max(trace.handled_at if trace.handled_at > trace.first_at else 0.0, sample.last_progress or 0.0)
     return ActorFacts(
         name=sample.name,
         still_s=lasted(trace.loops_at),
@@ -156,7 +158,8 @@ def _actor(trace: Trace, lasted: Callable[[float | None], float], cpu_s: float) 
         queued=sample.queued,
         queue_age_s=lasted(sample.oldest_queued) if sample.queued > 0 else 0.0,
         handled=sample.handled,
-        worked=sample.handled > 0 or sample.last_progress is not None,
+        turned=trace.loops_at > trace.first_at and trace.loops_at >= start,
+        works=finished_at > 0 and finished_at >= max(start, end - timing.FRESH_S),
         cpu_spent_s=max(0.0, cpu_s - trace.cpu_at_loop_s),
     )
 

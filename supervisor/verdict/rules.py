@@ -316,9 +316,18 @@ def _suspicion(facts: Facts) -> Finding | None:
             review_s=left_s,
             actor=worst.name,
         )
-    if facts.silent(facts.hang_s):
+    unseen = [actor for actor in facts.actors if not actor.turned]
+    if unseen:
         return Finding(
             kind=VerdictKind.UNSURE,
+            cause="not-seen-yet",
+            reason=f"the loop of {unseen[0].name} was not seen to turn yet, in {facts.watched_s:.1f} s of watching",
+            review_s=facts.suspect_s,
+            actor=unseen[0].name,
+        )
+    if facts.silent(facts.hang_s):
+        return Finding(
+            kind=VerdictKind.DEGRADED,
             cause="main-thread-silent",
             reason=f"no pong for {facts.pong_silent_s or 0.0:.1f} s, but its actors turn: orders may not reach it",
             speaks_against=("every actor's loop turns",),
@@ -345,7 +354,7 @@ def _function(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding:
     if facts.failing:
         check = next((result for result in facts.failing if result.explained), facts.failing[0])
         words = _check_words(check)
-        works = facts.handled > 0 or bool(facts.kept)
+        works = facts.handled > 0 or bool(facts.kept) or any(actor.works for actor in facts.actors)
         if works or check.explained:
             return Finding(
                 kind=VerdictKind.CHECK_FAULT,
@@ -412,6 +421,8 @@ def _good_words(facts: Facts) -> str:
     parts = []
     if facts.handled > 0:
         parts.append(f"{facts.handled} messages in {facts.handled_s:.0f} s")
+    elif any(actor.works for actor in facts.actors):
+        parts.append("work was finished a moment ago")
     parts.extend(f"{promise.topic} is fresh" for promise in facts.kept)
     if not parts and facts.actors:
         parts.append("idle, every loop turns")

@@ -1,0 +1,604 @@
+# ruff: noqa: E501 - a table row is one line
+"""The judge: one row per rule and sub-cause, and what must hold for every evidence there can be."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.verdict import (
+    Action,
+    ActorSample,
+    CheckResult,
+    Evidence,
+    History,
+    KernelSample,
+    Look,
+    Observer,
+    Ping,
+    PromiseSample,
+    Verdict,
+    correlate,
+    judge,
+)
+from supervisor.verdict.evidence import POINTS
+from supervisor.words import CrashRecord, ExitKind, ExitReason, State, VerdictKind
+
+NOW = 10_000.0
+STEP_S = 0.5
+COSTLY = (Action.KILL, Action.RESTART)
+
+WRONG_PORT = CheckResult(
+    child="feed",
+    kind="http",
+    target="http://127.0.0.1:9/",
+    ok=False,
+    at=NOW - 1,
+    reason="wrong port",
+    detail="http://127.0.0.1:9/ refused while pid 123 listens on 8000",
+    explained=True,
+    failures=1,
+)
+UNEXPLAINED = msgspec.structs.replace(
+    WRONG_PORT, reason="handler error", detail="answered 500", explained=False, failures=2
+)
+PASSING = msgspec.structs.replace(WRONG_PORT, ok=True, reason="", detail="", explained=False, failures=0)
+FRESH = PromiseSample(topic="Tick", at_least_every_s=2.0, last_at=NOW - 0.5)
+BROKEN = PromiseSample(topic="Tick", at_least_every_s=2.0, last_at=NOW - 60)
+
+
+def watched(
+    *,
+    watched_s: float = 60.0,
+    stuck_s: float = 0.0,  # the loops stand still since then
+    flat_s: float | None = None,  # nothing was finished since then; None: as the loops
+    in_hand_s: float | None = None,
+    queued: int = 0,
+    queue_age_s: float = 0.0,
+    progress_s: float | None = None,
+    cpu: float = 0.05,
+    run: float = 0.0,
+    kernel: str = "S",
+    kernel_s: float = 1e9,
+    disk_s: float = 0.0,
+    last_look_s: float = 0.0,
+    others: int = 0,  # more actors in the node, all turning
+    twins: int = 0,  # more actors in the node, in the same trouble
+    vitals: bool = True,
+) -> History:
+    """What the root would remember of a child with this story, ending now."""
+    history = History()
+    steps = int(watched_s / STEP_S)
+    for step in range(steps + 1):
+        at = NOW - watched_s + step * STEP_S
+        if at > NOW - last_look_s:
+            break
+        loops = int((min(at, NOW - stuck_s) - (NOW - watched_s)) * 10)
+        finished = int((min(at, NOW - (stuck_s if flat_s is None else flat_s)) - (NOW - watched_s)) * 4)
+        taken = None if in_hand_s is None or at < NOW - in_hand_s else NOW - in_hand_s
+        sample = ActorSample(
+            name="feed",
+            loops=max(0, loops),
+            handled=max(0, finished),
+            queued=queued,
+            in_hand_since=taken,
+            last_progress=None if progress_s is None else NOW - progress_s,
+            oldest_queued=NOW - queue_age_s if queued else None,
+        )
+        actors = [sample]
+        actors += [msgspec.structs.replace(sample, name=f"twin{n}") for n in range(twins)]
+        actors += [ActorSample(name=f"other{n}", loops=step, handled=step) for n in range(others)]
+        history = history.add(
+            Look(
+                at=at,
+                incarnation=3,
+                kernel=KernelSample(
+                    state=kernel if at >= NOW - kernel_s else "S",
+                    started_ticks=1,
+                    cpu_s=cpu * (at - NOW + watched_s),
+                    run_delay_s=run * (at - NOW + watched_s),
+                    uninterruptible=int(at >= NOW - disk_s and disk_s > 0),
+                ),
+                actors=tuple(actors) if vitals else (),
+            )
+        )
+    return history
+
+
+def evidence(history: History | None = None, **fields: Any) -> Evidence:
+    base: dict[str, Any] = {
+        "name": "feed",
+        "state": State.READY,
+        "state_since": NOW - 60,
+        "incarnation": 3,
+        "pid": 123,
+        "history": watched() if history is None else history,
+        "ping": Ping(answered_at=NOW - 0.2),
+        "observer": Observer(valid_since=NOW - 3600),
+    }
+    return Evidence(**{**base, **fields})
+
+
+SILENT = Ping(waiting_since=NOW - 30, answered_at=NOW - 31)
+BLOCKED = {"stuck_s": 8.0, "in_hand_s": 8.0, "cpu": 0.0}
+SPINNING = {**BLOCKED, "cpu": 0.97}
+
+LIVE = [
+    # --- it works
+    ("works", {}, {}, VerdictKind.HEALTHY, "", Action.NONE),
+    ("idle for hours", {"flat_s": 1e6}, {}, VerdictKind.HEALTHY, "idle", Action.NONE),
+    ("idle, then one young message", {"flat_s": 1e6, "in_hand_s": 0.3}, {}, VerdictKind.HEALTHY, "idle", Action.NONE),
+    ("never pinged", {}, {"ping": Ping()}, VerdictKind.HEALTHY, "", Action.NONE),
+    ("promise kept", {}, {"promises": (FRESH,)}, VerdictKind.HEALTHY, "", Action.NONE),
+    ("promise of the first seconds", {}, {"promises": (BROKEN,), "state_since": NOW - 1, }, VerdictKind.HEALTHY, "", Action.NONE),
+    # --- it works and is late
+    ("queue", {"queued": 90, "queue_age_s": 4}, {}, VerdictKind.BUSY, "queue", Action.NONE),
+    ("queue on a loaded host", {"queued": 90, "queue_age_s": 4, "run": 0.9, "cpu": 0.1}, {}, VerdictKind.BUSY, "starved", Action.NONE),
+    ("long message", {"stuck_s": 4, "in_hand_s": 4}, {}, VerdictKind.BUSY, "long-message", Action.NONE),
+    ("long message with progress", {**BLOCKED, "progress_s": 1.0}, {}, VerdictKind.BUSY, "long-message", Action.NONE),
+    ("starved", {**BLOCKED, "run": 0.95, "cpu": 0.01}, {}, VerdictKind.BUSY, "starved", Action.NONE),
+    ("starved for a moment", {"stuck_s": 4, "run": 0.95, "cpu": 0.01}, {}, VerdictKind.BUSY, "starved", Action.NONE),
+    ("native call", SPINNING, {"ping": SILENT}, VerdictKind.BUSY, "gil-held", Action.NONE),
+    ("promise broken", {}, {"promises": (BROKEN,)}, VerdictKind.DEGRADED, "stale", Action.NONE),
+    # --- the check
+    ("wrong port", {}, {"checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.NONE),
+    ("wrong port, idle", {"flat_s": 1e6}, {"checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.NONE),
+    ("red but working", {}, {"checks": (UNEXPLAINED,)}, VerdictKind.CHECK_FAULT, "handler error", Action.NONE),
+    ("red and idle", {"flat_s": 1e6}, {"checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "check-unexplained", Action.NONE),
+    ("red once", {}, {"checks": (msgspec.structs.replace(UNEXPLAINED, failures=1),)}, VerdictKind.HEALTHY, "", Action.NONE),
+    ("red long ago", {}, {"checks": (msgspec.structs.replace(WRONG_PORT, at=NOW - 50),)}, VerdictKind.HEALTHY, "", Action.NONE),
+    ("red before this life", {}, {"checks": (WRONG_PORT,), "state_since": NOW - 0.5}, VerdictKind.HEALTHY, "", Action.NONE),
+    ("green while hung", BLOCKED, {"checks": (PASSING,)}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+    # --- it hangs
+    ("blocked", BLOCKED, {}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+    ("blocked, node unpinged", BLOCKED, {"ping": Ping()}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+    ("blocked, ports busy", {**BLOCKED, "cpu": 0.2}, {}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+    ("blocked while idle", {"stuck_s": 8, "cpu": 0}, {}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+    ("blocked, others work", {**BLOCKED, "others": 2}, {}, VerdictKind.HUNG, "actor-stuck", Action.RESTART),
+    ("two blocked together", {**BLOCKED, "twins": 1}, {}, VerdictKind.HUNG, "deadlock", Action.KILL),
+    ("spinning", SPINNING, {}, VerdictKind.HUNG, "livelock", Action.KILL),
+    ("spinning on a full host", {**SPINNING, "cpu": 0.5, "run": 0.5}, {}, VerdictKind.HUNG, "livelock", Action.KILL),
+    ("GIL blocked", BLOCKED, {"ping": SILENT}, VerdictKind.HUNG, "gil-blocked", Action.KILL),
+    ("GIL blocked while idle", {"stuck_s": 8, "cpu": 0}, {"ping": SILENT}, VerdictKind.HUNG, "gil-blocked", Action.KILL),
+    ("GIL spinning", {**SPINNING, "stuck_s": 11, "in_hand_s": 11}, {"ping": SILENT}, VerdictKind.HUNG, "gil-spin", Action.KILL),
+    ("stopped", {"stuck_s": 2, "kernel": "T", "kernel_s": 2}, {}, VerdictKind.HUNG, "stopped", Action.CONTINUE),
+    ("stopped for a blink", {"kernel": "T", "kernel_s": 0.2}, {}, VerdictKind.HEALTHY, "", Action.NONE),
+    ("uninterruptible", {**BLOCKED, "stuck_s": 12, "disk_s": 12, "kernel": "D"}, {}, VerdictKind.HUNG, "uninterruptible", Action.KILL),
+    ("D in a side thread", {"disk_s": 12}, {}, VerdictKind.HEALTHY, "", Action.NONE),
+    # --- it cannot be told
+    ("traced", {**BLOCKED, "kernel": "t"}, {}, VerdictKind.UNSURE, "debug-hold", Action.NONE),
+    ("zombie", {**BLOCKED, "kernel": "Z"}, {}, VerdictKind.UNSURE, "exit-pending", Action.NONE),
+    ("spins without work", {"stuck_s": 8, "cpu": 0.9}, {}, VerdictKind.UNSURE, "livelock", Action.NONE),
+    ("loop silent", {"stuck_s": 4}, {}, VerdictKind.UNSURE, "loop-silent", Action.NONE),
+    ("main thread silent", {}, {"ping": SILENT}, VerdictKind.DEGRADED, "main-thread-silent", Action.NONE),
+    ("takes no work", {"flat_s": 30, "queued": 5, "queue_age_s": 20}, {}, VerdictKind.UNSURE, "takes-no-work", Action.NONE),
+    ("blocked but producing", BLOCKED, {"promises": (FRESH,)}, VerdictKind.UNSURE, "actor-stuck", Action.NONE),
+    ("no witness", {"vitals": False}, {"ping": Ping()}, VerdictKind.UNSURE, "no-witness", Action.NONE),
+    ("never looked at", None, {}, VerdictKind.UNSURE, "no-look", Action.NONE),
+    ("look at a former life", {}, {"incarnation": 4}, VerdictKind.UNSURE, "no-look", Action.NONE),
+    # --- a program without vitals
+    ("check only", {"vitals": False}, {"ping": Ping(), "checks": (PASSING,)}, VerdictKind.HEALTHY, "", Action.NONE),
+    ("red check only", {"vitals": False}, {"ping": Ping(), "checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "handler error", Action.NONE),
+    ("wrong check only", {"vitals": False}, {"ping": Ping(), "checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.NONE),
+    ("promise only", {"vitals": False}, {"ping": Ping(), "promises": (BROKEN,)}, VerdictKind.DEGRADED, "stale", Action.NONE),
+    # --- we cannot tell, and it is our fault
+    ("late observer", BLOCKED, {"observer": Observer(valid_since=NOW + 2, stall_s=9)}, VerdictKind.OBSERVER_STALL, "settling", Action.NONE),
+    ("old look", {"last_look_s": 6}, {}, VerdictKind.OBSERVER_STALL, "no-look", Action.NONE),
+    ("observer just settled", BLOCKED, {"observer": Observer(valid_since=NOW - 2)}, VerdictKind.UNSURE, "not-seen-yet", Action.NONE),
+    ("first look ever", {"watched_s": 0.0}, {}, VerdictKind.UNSURE, "not-seen-yet", Action.NONE),
+    ("observer under load", BLOCKED, {"observer": Observer(factor=2.0)}, VerdictKind.BUSY, "long-message", Action.NONE),
+    # --- the child's own limit
+    ("patient child", BLOCKED, {"hang_after_s": 30.0}, VerdictKind.BUSY, "long-message", Action.NONE),
+    ("impatient child", {"stuck_s": 1.5, "in_hand_s": 1.5, "cpu": 0}, {"hang_after_s": 1.0}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("story", "fields", "kind", "cause", "action"), [row[1:] for row in LIVE], ids=[row[0] for row in LIVE]
+)
+def test_a_ready_child_gets_the_verdict_of_its_story(
+    story: dict[str, Any] | None, fields: dict[str, Any], kind: VerdictKind, cause: str, action: Action
+) -> None:
+    verdict = judge(evidence(History() if story is None else watched(**story), **fields), NOW)
+
+    assert (verdict.kind, verdict.cause, verdict.action) == (kind, cause, action), verdict.reason
+
+
+QUIET = {"stuck_s": 1e6, "cpu": 0.0}
+STARTING = [
+    ("young", State.RUNNING, 5.0, {"watched_s": 5.0, **QUIET}, VerdictKind.STARTING, "", Action.NONE),
+    ("spawned, never looked at", State.STARTING, 5.0, None, VerdictKind.STARTING, "", Action.NONE),
+    ("quiet inside its budget", State.RUNNING, 40.0, QUIET, VerdictKind.STARTING, "quiet", Action.NONE),
+    ("over its budget, uses CPU", State.RUNNING, 90.0, {**QUIET, "cpu": 0.5}, VerdictKind.STARTING, "", Action.NONE),
+    ("over its budget, marks progress", State.RUNNING, 90.0, {**QUIET, "progress_s": 3}, VerdictKind.STARTING, "", Action.NONE),
+    ("over its budget, starved", State.RUNNING, 90.0, {**QUIET, "run": 0.9}, VerdictKind.STARTING, "", Action.NONE),
+    ("over its budget, quiet", State.RUNNING, 90.0, QUIET, VerdictKind.HUNG, "startup-hang", Action.KILL),
+    ("ten budgets, still moving", State.RUNNING, 700.0, {**QUIET, "cpu": 0.5}, VerdictKind.HUNG, "startup-hang", Action.KILL),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "age_s", "story", "kind", "cause", "action"),
+    [row[1:] for row in STARTING],
+    ids=[row[0] for row in STARTING],
+)
+def test_a_starting_child_is_left_alone_within_its_budget(
+    state: State, age_s: float, story: dict[str, Any] | None, kind: VerdictKind, cause: str, action: Action
+) -> None:
+    history = History() if story is None else watched(**{"watched_s": age_s, **story})
+
+    verdict = judge(evidence(history, state=state, state_since=NOW - age_s), NOW)
+
+    assert (verdict.kind, verdict.cause, verdict.action) == (kind, cause, action), verdict.reason
+
+
+BUG = ExitReason(
+    kind=ExitKind.START_FAILED,
+    code=1,
+    fingerprint="init | code 1 | AttributeError | bridge:start",
+    crash=CrashRecord(
+        phase="init",
+        exceptions=("AttributeError",),
+        message="'Bridge' has no attribute 'start'",
+        frame="bridge:start",
+        location="bridge.py:41",
+        traceback="",
+    ),
+)
+DOWN = [
+    ("stopped as asked", {"state": State.STOPPED, "desired_up": False}, VerdictKind.STOPPED, ""),
+    ("stopping as asked", {"state": State.STOPPING, "desired_up": False}, VerdictKind.STOPPED, "stopping"),
+    ("asked to stop, not begun", {"state": State.READY, "desired_up": False}, VerdictKind.STOPPED, "stopping"),
+    ("being restarted", {"state": State.STOPPING}, VerdictKind.STOPPED, "stopping"),
+    ("temporary, ended", {"state": State.STOPPED, "last_exit": ExitReason(kind=ExitKind.NORMAL, code=0)}, VerdictKind.STOPPED, "ended"),
+    ("waits", {"state": State.WAITING}, VerdictKind.STARTING, "waiting"),
+    ("crash loop", {"state": State.QUARANTINED, "crash_loop": True, "last_exit": BUG}, VerdictKind.CRASH_LOOP, "code"),
+    ("budget spent", {"state": State.QUARANTINED, "last_exit": BUG}, VerdictKind.CRASHED, "restart budget spent"),
+    ("crashed", {"state": State.RESTARTING, "last_exit": BUG}, VerdictKind.CRASHED, "code"),
+    ("exit code", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.CRASHED, code=3)}, VerdictKind.CRASHED, "code 3"),
+    ("foreign kill", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.KILLED, signal=signal.SIGKILL)}, VerdictKind.CRASHED, "foreign kill"),
+    ("native crash", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.KILLED, signal=signal.SIGSEGV)}, VerdictKind.CRASHED, "native crash"),
+    ("start timeout", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.START_TIMEOUT)}, VerdictKind.CRASHED, "start timeout"),
+    ("convicted", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.HUNG, signal=signal.SIGKILL)}, VerdictKind.HUNG, "convicted"),
+    ("unknown end", {"state": State.RESTARTING}, VerdictKind.CRASHED, "unknown"),
+    ("zombie thread", {"state": State.ZOMBIE}, VerdictKind.HUNG, "zombie"),
+    ("exit seen by a late observer", {"state": State.RESTARTING, "last_exit": BUG, "observer": Observer(valid_since=NOW + 5)}, VerdictKind.CRASHED, "code"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "kind", "cause"), [row[1:] for row in DOWN], ids=[row[0] for row in DOWN])
+def test_a_child_that_is_down_is_judged_by_its_exit_and_nothing_is_done_to_it(
+    fields: dict[str, Any], kind: VerdictKind, cause: str
+) -> None:
+    verdict = judge(evidence(**fields), NOW)
+
+    assert (verdict.kind, verdict.cause, verdict.action) == (kind, cause, Action.NONE), verdict.reason
+
+
+def test_the_reason_of_a_check_fault_is_a_sentence_with_the_proof_on_both_sides() -> None:
+    verdict = judge(evidence(checks=(WRONG_PORT,)), NOW)
+
+    assert verdict.reason == (
+        "CHECK_FAULT wrong port: http://127.0.0.1:9/ refused while pid 123 listens on 8000; "
+        "function works (40 messages in 10 s, pings answered)"
+    )
+    assert verdict.withheld == "restart: the check is at fault, not the child"
+
+
+def test_a_crash_loop_names_the_fingerprint_and_the_last_words() -> None:
+    verdict = judge(evidence(state=State.QUARANTINED, crash_loop=True, last_exit=BUG), NOW)
+
+    assert "AttributeError: 'Bridge' has no attribute 'start' (bridge.py:41)" in verdict.reason
+    assert verdict.evidence_for == ("fingerprint init | code 1 | AttributeError | bridge:start",)
+
+
+def test_a_conviction_names_two_witnesses_and_a_killed_child_keeps_its_cause_while_down() -> None:
+    hung = judge(evidence(watched(**BLOCKED)), NOW)
+    assert [sentence.partition(":")[0] for sentence in hung.evidence_for] == ["kernel", "loop", "function"]
+    assert hung.evidence_against == ()
+
+    killed = ExitReason(kind=ExitKind.HUNG, signal=signal.SIGKILL)
+    down = judge(evidence(state=State.RESTARTING, last_exit=killed), NOW + 1, hung)
+    assert (down.kind, down.cause, down.action) == (VerdictKind.HUNG, "actor-stuck", Action.NONE)
+
+
+def test_since_lasts_as_long_as_the_kind_and_the_cause_has_its_own() -> None:
+    first = judge(evidence(), NOW)
+    idle = judge(evidence(watched(flat_s=1e6)), NOW + 1, first)
+    hung = judge(evidence(watched(**BLOCKED)), NOW + 2, idle)
+
+    assert (idle.since, idle.cause_since) == (NOW, NOW + 1)
+    assert (hung.since, hung.cause_since) == (NOW + 2, NOW + 2)
+
+
+def test_a_stopped_child_is_told_to_continue_first_and_killed_only_when_it_stays_stopped() -> None:
+    def stopped(seconds: float) -> Evidence:
+        return evidence(watched(stuck_s=seconds, kernel="T", kernel_s=seconds))
+
+    first = judge(stopped(2), NOW)
+    soon = judge(stopped(6), NOW, msgspec.structs.replace(first, cause_since=NOW - 4))
+    last = judge(stopped(8), NOW, msgspec.structs.replace(soon, cause_since=NOW - 6))
+
+    assert [first.action, soon.action, last.action] == [Action.CONTINUE, Action.CONTINUE, Action.KILL]
+    assert soon.withheld.startswith("dump+kill: SIGCONT comes first")
+
+
+def test_a_livelock_on_a_starved_host_is_convicted_once_it_used_its_limit_of_cpu_time() -> None:
+    short = {**SPINNING, "stuck_s": 20, "in_hand_s": 20, "cpu": 0.1, "run": 0.9}
+
+    assert judge(evidence(watched(**short)), NOW).cause == "starved"
+    long = judge(evidence(watched(**{**short, "stuck_s": 55, "in_hand_s": 55})), NOW)
+    assert (long.cause, long.action) == ("livelock", Action.KILL)
+
+
+def test_a_child_nobody_watched_for_the_whole_window_is_not_convicted() -> None:
+    verdict = judge(evidence(watched(watched_s=3.0, stuck_s=1e6, kernel="T")), NOW, judge(evidence(), NOW - 60))
+
+    assert verdict.action not in COSTLY
+
+
+# --- the history ----------------------------------------------------------------------------------------------------
+
+
+def test_a_history_is_bounded_and_forgets_a_former_incarnation() -> None:
+    history = watched(watched_s=300.0)
+    assert len(history.points) == POINTS
+
+    reborn = history.add(Look(at=NOW + 1, incarnation=4, actors=(ActorSample(name="feed", loops=1, handled=0),)))
+    assert (reborn.incarnation, reborn.points, len(reborn.traces)) == (4, (), 1)
+    assert reborn.traces[0].first_at == NOW + 1
+
+
+def test_many_looks_within_a_moment_do_not_push_the_past_out() -> None:
+    history = watched()
+    for step in range(1000):
+        history = history.add(
+            Look(at=NOW + step * 1e-4, incarnation=3, kernel=KernelSample(state="S", started_ticks=1, cpu_s=9.0))
+        )
+
+    assert history.points[0].at <= NOW - 15
+
+
+def test_an_older_look_changes_nothing() -> None:
+    history = watched()
+
+    assert (
+        history.add(Look(at=NOW - 5, incarnation=3, kernel=KernelSample(state="T", started_ticks=1, cpu_s=0)))
+        is history
+    )
+
+
+# --- the observer ---------------------------------------------------------------------------------------------------
+
+
+def test_a_late_tick_voids_the_window_stretches_the_limits_and_clean_time_eases_them() -> None:
+    late = Observer().tick(due=NOW, now=NOW + 8)
+    assert late.valid_since == NOW + 8 + 5  # half the stall and two beats
+    assert late.factor == 2.0
+
+    on_time = late.tick(due=NOW + 20, now=NOW + 20.01)
+    assert (on_time.valid_since, on_time.factor) == (late.valid_since, 2.0)
+    assert late.tick(due=NOW + 24, now=NOW + 24).factor == 1.0
+
+
+@pytest.mark.parametrize(("late_s", "asleep_s", "void"), [(0.4, 0, False), (0.6, 0, True), (0.0, 600, True)])
+def test_what_voids_a_window(late_s: float, asleep_s: float, void: bool) -> None:
+    assert (Observer().tick(NOW, NOW + late_s, asleep_s=asleep_s).valid_since > NOW) is void
+
+
+@given(st.lists(st.floats(0, 100), max_size=40))
+def test_the_local_health_factor_and_the_settling_time_stay_bounded(lates: list[float]) -> None:
+    observer, now = Observer(), NOW
+    for late in lates:
+        now += 0.1 + late
+        observer = observer.tick(now - late, now)
+        assert 1.0 <= observer.factor <= 8.0
+        assert observer.valid_since <= now + 15
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+
+def hung(name: str, since: float = NOW, action: Action = Action.KILL) -> Verdict:
+    return Verdict(
+        name=name, kind=VerdictKind.HUNG, cause="actor-stuck", reason="…", since=since, cause_since=since,
+        action=action, next_review=NOW,
+    )  # fmt: skip
+
+
+def fine(name: str) -> Verdict:
+    return Verdict(name=name, kind=VerdictKind.HEALTHY, reason="…", since=0, cause_since=0, next_review=NOW)
+
+
+@pytest.mark.parametrize(
+    ("suspects", "healthy", "acted"),
+    [
+        ([0.0], 0, 1),  # one child alone is acted on
+        ([0.0], 5, 1),
+        ([0.0, 0.5], 4, 2),  # two of six are no crowd
+        ([0.0, 0.5], 2, 0),
+        ([0.0, 0.5, 2.0], 3, 0),
+        ([0.0, 0.5, 2.0], 4, 3),
+        ([0.0, 9.0, 18.0], 0, 3),  # one after another is not together
+        ([0.0, 9.0, 9.5, 10.0], 2, 1),  # the crowd is held, the straggler is not
+    ],
+)
+def test_half_of_the_children_at_once_are_not_acted_on_singly(suspects: list[float], healthy: int, acted: int) -> None:
+    verdicts = {f"s{n}": hung(f"s{n}", NOW + at) for n, at in enumerate(suspects)}
+    verdicts |= {f"h{n}": fine(f"h{n}") for n in range(healthy)}
+
+    result = correlate(verdicts, NOW + max(suspects))
+
+    assert sum(v.action is Action.KILL for v in result.values()) == acted
+    held = [v for v in result.values() if v.kind is VerdictKind.HUNG and v.action is Action.NONE]
+    assert all(v.withheld.startswith("dump+kill: ") and "look at what they share first" in v.withheld for v in held)
+
+
+def test_a_crowd_that_stays_suspect_is_tried_out_on_the_first_accused_alone() -> None:
+    verdicts = {name: hung(name, NOW + at) for name, at in (("b", 0.0), ("a", 0.5), ("c", 1.0))}
+
+    assert {n for n, v in correlate(verdicts, NOW + 10.9).items() if v.action is Action.KILL} == set()
+    assert {n for n, v in correlate(verdicts, NOW + 11).items() if v.action is Action.KILL} == {"b"}
+
+
+def test_a_crowd_may_still_be_told_to_continue() -> None:
+    verdicts = {name: hung(name, action=Action.CONTINUE) for name in "abc"}
+
+    assert correlate(verdicts, NOW) == verdicts
+
+
+# --- what must hold for every evidence ------------------------------------------------------------------------------
+
+seconds = st.one_of(st.just(0.0), st.floats(0, 40), st.just(1e6))
+stories = st.fixed_dictionaries(
+    {
+        "stuck_s": seconds,
+        "flat_s": st.none() | seconds,
+        "in_hand_s": st.none() | st.floats(0, 40),
+        "queued": st.integers(0, 50),
+        "queue_age_s": st.floats(0, 40),
+        "progress_s": st.none() | st.floats(0, 60),
+        "cpu": st.sampled_from([0.0, 0.01, 0.1, 0.5, 1.0]),
+        "run": st.sampled_from([0.0, 0.2, 0.6, 3.0]),
+        "kernel": st.sampled_from(["S", "S", "S", "R", "D", "T", "t", "Z"]),
+        "kernel_s": st.floats(0, 40),
+        "disk_s": seconds,
+        "last_look_s": st.sampled_from([0.0, 0.0, 0.0, 1.0, 10.0]),
+        "others": st.integers(0, 2),
+        "twins": st.integers(0, 2),
+        "vitals": st.sampled_from([True, True, True, False]),
+        "watched_s": st.sampled_from([2.0, 6.0, 40.0]),
+    }
+)
+pings = st.builds(
+    lambda waiting, answered: Ping(
+        waiting_since=None if waiting is None else NOW - waiting,
+        answered_at=None if answered is None else NOW - answered,
+    ),
+    st.none() | st.floats(0, 40),
+    st.none() | st.floats(0, 40),
+)
+check_sets = st.lists(st.sampled_from([WRONG_PORT, UNEXPLAINED, PASSING]), max_size=3).map(tuple)
+promise_sets = st.lists(st.sampled_from([FRESH, BROKEN]), max_size=2).map(tuple)
+exits = st.sampled_from([None, BUG, ExitReason(kind=ExitKind.KILLED, signal=9), ExitReason(kind=ExitKind.HUNG)])
+evidences = st.builds(
+    lambda story, **fields: evidence(watched(**story), **fields),
+    stories,
+    state=st.sampled_from([State.READY, State.READY, State.READY, State.RUNNING, *State]),
+    desired_up=st.sampled_from([True, True, True, False]),
+    state_since=st.floats(0, 1000).map(lambda age: NOW - age),
+    ping=pings,
+    checks=check_sets,
+    promises=promise_sets,
+    observer=st.builds(Observer, valid_since=st.floats(-100, 20).map(lambda at: NOW + at), factor=st.floats(1, 8)),
+    last_exit=exits,
+    crash_loop=st.booleans(),
+    hang_after_s=st.sampled_from([0.5, 5.0, 30.0]),
+)
+previous = st.none() | st.builds(
+    lambda kind, cause, age: Verdict(
+        name="feed", kind=kind, cause=cause, reason="…", since=NOW - age, cause_since=NOW - age, next_review=NOW
+    ),
+    st.sampled_from(list(VerdictKind)),
+    st.sampled_from(["", "stopped", "actor-stuck"]),
+    st.floats(0, 100),
+)
+many = settings(max_examples=300, deadline=None)
+
+
+@many
+@given(evidences, previous)
+def test_every_evidence_gets_a_verdict_with_a_reason_and_a_review(told: Evidence, before: Verdict | None) -> None:
+    verdict = judge(told, NOW, before)
+
+    assert verdict.reason
+    assert verdict.cause != "no-rule"
+    assert NOW < verdict.next_review < NOW + 3600
+    assert verdict.since <= NOW
+    assert verdict == judge(told, NOW, before)
+
+
+@many
+@given(evidences, previous)
+def test_whoever_is_killed_alive_has_two_witnesses_against_it_and_none_for_it(
+    told: Evidence, before: Verdict | None
+) -> None:
+    verdict = judge(told, NOW, before)
+
+    if verdict.action in COSTLY:
+        classes = {sentence.partition(":")[0] for sentence in verdict.evidence_for}
+        assert len(classes) >= 2
+        assert classes <= {"kernel", "ping", "loop", "function"}
+        assert verdict.evidence_against == ()
+        assert verdict.kind is VerdictKind.HUNG
+        assert told.state in (State.STARTING, State.RUNNING, State.READY)
+
+
+@many
+@given(evidences, previous, st.floats(-0.999, 1))
+def test_nothing_seen_while_the_observer_was_blind_convicts(
+    told: Evidence, before: Verdict | None, when: float
+) -> None:
+    limit_s = told.hang_after_s * told.observer.factor
+    blind = msgspec.structs.replace(told.observer, valid_since=NOW + limit_s * when)
+
+    verdict = judge(msgspec.structs.replace(told, observer=blind), NOW, before)
+
+    assert verdict.action not in COSTLY
+    if blind.valid_since > NOW and told.state in (State.STARTING, State.RUNNING, State.READY):
+        assert verdict.kind is VerdictKind.OBSERVER_STALL
+
+
+@many
+@given(evidences, previous, check_sets)
+def test_a_check_neither_convicts_nor_acquits(
+    told: Evidence, before: Verdict | None, checks: tuple[CheckResult, ...]
+) -> None:
+    without = judge(msgspec.structs.replace(told, checks=()), NOW, before)
+
+    assert judge(msgspec.structs.replace(told, checks=checks), NOW, before).action is without.action
+
+
+def badness(verdict: Verdict) -> int:
+    if verdict.action is not Action.NONE:
+        return 3 + [Action.CONTINUE, Action.RESTART, Action.KILL].index(verdict.action)
+    return {
+        VerdictKind.HEALTHY: 0,
+        VerdictKind.STARTING: 0,
+        VerdictKind.UNSURE: 2,
+        VerdictKind.HUNG: 3,
+    }.get(verdict.kind, 1)
+
+
+@many
+@given(evidences, previous, st.booleans())
+def test_more_evidence_of_working_never_makes_a_verdict_worse(
+    told: Evidence, before: Verdict | None, mark: bool
+) -> None:
+    turned = tuple(
+        msgspec.structs.replace(
+            trace.sample,
+            loops=trace.sample.loops + 1,
+            handled=trace.sample.handled + 1,
+            last_progress=NOW if mark else trace.sample.last_progress,
+        )
+        for trace in told.history.traces
+    )
+    history = told.history.add(Look(at=told.history.at, incarnation=3, actors=turned))
+    # the counters move at the last look: a look that comes later would also be news about the observer
+    better = msgspec.structs.replace(told, history=history)
+
+    assert badness(judge(better, NOW, before)) <= badness(judge(told, NOW, before))
+
+
+@many
+@given(evidences, previous)
+def test_a_kept_promise_never_makes_a_verdict_worse(told: Evidence, before: Verdict | None) -> None:
+    better = msgspec.structs.replace(told, promises=(FRESH,))
+
+    assert badness(judge(better, NOW, before)) <= badness(judge(told, NOW, before))

@@ -1,0 +1,160 @@
+"""Kernel readings of real processes: stopped, spinning, asleep, starved, dead, with strange names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from supervisor.runtime import proc
+from supervisor.verdict import KernelSample
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    children: list[subprocess.Popen[str]] = []
+
+    def python(code: str) -> subprocess.Popen[str]:
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        children.append(child)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "up\n"
+        return child
+
+    yield python
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def until(pid: int, condition: Callable[[KernelSample], bool], deadline_s: float = 20.0) -> KernelSample:
+    end = time.monotonic() + deadline_s
+    while True:
+        reading = proc.sample(pid)
+        assert reading is not None, f"pid {pid} is gone"
+        if condition(reading):
+            return reading
+        assert time.monotonic() < end, reading
+        threading.Event().wait(0.01)
+
+
+SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
+SPINS = "print('up', flush=True)\nwhile True: pass"
+
+
+def test_stop_and_continue_are_seen(start: Callable[[str], subprocess.Popen[str]]) -> None:
+    child = start(SLEEPS)
+    until(child.pid, lambda reading: reading.state == "S")
+
+    os.kill(child.pid, signal.SIGSTOP)
+    until(child.pid, lambda reading: reading.state == "T")
+
+    os.kill(child.pid, signal.SIGCONT)
+    until(child.pid, lambda reading: reading.state == "S")
+
+
+def test_a_spinning_process_uses_cpu_and_a_sleeping_one_none(start: Callable[[str], subprocess.Popen[str]]) -> None:
+    spinning, sleeping = start(SPINS), start(SLEEPS)
+    before = until(sleeping.pid, lambda reading: reading.state == "S")
+    burnt = until(spinning.pid, lambda reading: reading.cpu_s > 0).cpu_s
+
+    until(spinning.pid, lambda reading: reading.cpu_s > burnt + 0.2)
+
+    after = proc.sample(sleeping.pid)
+    assert after is not None
+    assert after.cpu_s - before.cpu_s < 0.1
+
+
+def test_run_queue_delay_is_summed_over_all_threads(start: Callable[[str], subprocess.Popen[str]]) -> None:
+    # the main thread sleeps, so its own schedstat shows nothing; its spinning threads fight a rival for one core
+    child = start(
+        "import os, threading, time\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "def spin():\n    while True: sum(range(1000))\n"
+        "[threading.Thread(target=spin, daemon=True).start() for _ in range(2)]\n"
+        "import subprocess\n"
+        "rival = ['sh', '-c', f'while kill -0 {os.getpid()} 2>/dev/null; do :; done']\n"
+        "subprocess.Popen(rival, stdout=subprocess.DEVNULL)\n"
+        "print('up', flush=True)\ntime.sleep(600)"
+    )
+
+    reading = until(child.pid, lambda reading: reading.run_delay_s > 0.2)
+
+    with open(f"/proc/{child.pid}/schedstat") as file:  # noqa: PTH123 - /proc is no path to a file
+        main_only = int(file.read().split()[1]) / 1e9
+    assert reading.threads == 3
+    assert reading.run_delay_s > main_only + 0.1
+
+
+def test_voluntary_switches_count_waking_up(start: Callable[[str], subprocess.Popen[str]]) -> None:
+    child = start("import time; print('up', flush=True)\nwhile True: time.sleep(0.005)")
+    first = until(child.pid, lambda reading: reading.voluntary > 0).voluntary
+
+    until(child.pid, lambda reading: reading.voluntary > first + 20)
+
+
+def test_a_zombie_reads_z_and_a_reaped_child_is_gone() -> None:
+    child = subprocess.Popen(["true"])
+    until(child.pid, lambda reading: reading.state == "Z")
+
+    child.wait()
+
+    assert proc.sample(child.pid) is None
+    assert proc.memory(child.pid) is None
+    assert proc.listening(child.pid) == ()
+
+
+def test_a_name_with_brackets_and_spaces_does_not_shift_the_fields(
+    start: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    child = start(
+        "import time\nopen('/proc/self/comm', 'w').write('a) R (b c')\nprint('up', flush=True)\ntime.sleep(600)"
+    )
+
+    reading = until(child.pid, lambda reading: reading.state == "S")
+
+    created = psutil.Process(child.pid).create_time() - psutil.boot_time()
+    assert abs(reading.started_ticks / os.sysconf("SC_CLK_TCK") - created) < 1.5
+
+
+def test_two_processes_have_different_start_times_or_pids_and_one_keeps_its_own(
+    start: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    child = start(SLEEPS)
+    first, second = proc.sample(child.pid), proc.sample(child.pid)
+
+    assert first is not None
+    assert second is not None
+    assert first.started_ticks == second.started_ticks
+
+
+def test_memory_counts_what_a_process_holds(start: Callable[[str], subprocess.Popen[str]]) -> None:
+    child = start("import time; held = bytes(b'x' * 50_000_000); print('up', flush=True); time.sleep(600)")
+
+    memory = proc.memory(child.pid)
+
+    assert memory is not None
+    assert memory.rss_mib > 45
+    assert 45 < memory.pss_mib <= memory.rss_mib
+
+
+def test_listening_names_address_and_port_and_leaves_connections_out() -> None:
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client.connect(server.getsockname())
+
+        found = proc.listening(os.getpid())
+
+        assert server.getsockname() in found
+        assert client.getsockname() not in found
