@@ -74,7 +74,7 @@ layers: $(STAMP)
 models: $(STAMP)
 	@if uv --version >/dev/null 2>&1; then uv pip install --quiet --python $(PY) -c ops/constraints.txt -e '.[dev,train]'; \
 	else $(PY) -m pip install --quiet --disable-pip-version-check -c ops/constraints.txt -e '.[dev,train]'; fi
-	$(PY) -m models_onnx.build $(ARGS)
+	$(PY) -m models_onnx.train $(ARGS)
 
 bench: $(STAMP)
 	$(PY) -m benchmarks $(ARGS)

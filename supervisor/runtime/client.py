@@ -149,9 +149,11 @@ class Listener:
             left = deadline - time.monotonic()
             if not self._socket.poll(max(0, int(left * 1000))):
                 return
-            heard = self._decode(self._socket.recv())
+            heard = decode(self._socket.recv())
             if heard is not None:
                 yield heard
+            else:
+                self.malformed += 1
 
     def close(self) -> None:
         self._socket.close(0)
@@ -169,14 +171,15 @@ class Listener:
             self._socket.disconnect(endpoint)
         self._known = current
 
-    def _decode(self, frame: bytes) -> Heard | None:
-        topic, separator, packed = frame.partition(b"\0")
-        try:
-            envelope = msgpack.unpackb(packed, strict_map_key=False)
-            *head, body = envelope[: len(FIELDS) + 1]
-            if not separator or len(head) != len(FIELDS) or not isinstance(body, list):
-                raise ValueError(frame[:40])
-            return Heard(topic.decode(), dict(zip(FIELDS, head, strict=True)), body)
-        except (ValueError, TypeError):  # msgpack's own errors are ValueErrors; a foreign sender must not end us
-            self.malformed += 1
+
+def decode(frame: bytes) -> Heard | None:
+    """A whole frame by plain MessagePack; `None` when it is none of ours."""
+    topic, separator, packed = frame.partition(b"\0")
+    try:
+        envelope = msgpack.unpackb(packed, strict_map_key=False)
+        *head, body = envelope[: len(FIELDS) + 1]
+        if not separator or len(head) != len(FIELDS) or not isinstance(body, list):
             return None
+        return Heard(topic.decode(), dict(zip(FIELDS, head, strict=True)), body)
+    except (ValueError, TypeError):  # msgpack's own errors are ValueErrors; a foreign sender must not end us
+        return None

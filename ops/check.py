@@ -1,0 +1,35 @@
+"""`qt check`: settings, models, wiring and every constructor, without starting anything. Exit 0 sound, 78 not."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from ops import prepare, up, verify
+from ops.exits import OK
+from ops.prepare import Wishes
+from supervisor.runtime.client import sockets
+
+
+def run(wishes: Wishes) -> int:
+    """The questions of `qt up` in a throw-away home; raises the same refusals."""
+    prepare.check_mode(wishes.mode)
+    verify.house()
+    with tempfile.TemporaryDirectory(prefix="qt-check-") as scratch:
+        # The ports of a running server are no fault of the configuration: any free one will do here.
+        asked = replace(wishes, home=scratch, http_port=0)
+        settings = prepare.settings(asked)
+        launch = prepare.launch(asked, settings)
+        prepare.make_home(Path(scratch))
+        try:
+            up.compile_plan(launch, check=True)
+        finally:
+            folder = sockets(Path(scratch))  # made outside the home, because socket paths have to be short
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+    instruments = len(settings.instruments())
+    where = f"{instruments} instruments on {len(settings.venues)} venues"
+    print(f"sound: {wishes.mode} mode, profile {settings.profile}, {where}")
+    return OK

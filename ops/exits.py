@@ -1,0 +1,39 @@
+"""Exit codes and the one way a verb says no: a sentence on stderr and a documented code (sysexits.h, LSB status)."""
+
+from __future__ import annotations
+
+OK = 0
+REFUSED = 1  # the server understood the order and said no
+NOT_READY = 3  # not running, or a required child is down
+CANNOT_TELL = 4  # running, but no answer; or a name nobody has
+USAGE = 64
+NO_INPUT = 66  # missing data
+UNAVAILABLE = 69  # a port is taken
+GAVE_UP = 70
+SECOND_SERVER = 75
+BAD_CONFIG = 78
+
+
+class Refusal(Exception):
+    """A verb cannot do what was asked. The text is what a person reads: what, which value, what to do."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of "90", "90s", "5m", "48h", "1d".
+
+    Raises:
+        Refusal: anything else, with USAGE.
+    """
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 10 * 365 * 86400:
+        raise Refusal(USAGE, f"{text!r} is no duration; write it like 90s, 5m, 48h or 1d")
+    return seconds

@@ -1,0 +1,194 @@
+"""The live view: header, tree, market, signals, positions, twice a second, on a terminal.
+
+It is a guest: it asks the root for the tree and hears the nodes, like any other client, and the server neither
+knows nor needs it. What is not fine stands out and says why; what is not fresh says how old it is.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from actors.rules import gateway as rules
+from ops import render
+from ops.board import TOPICS, Board
+
+if TYPE_CHECKING:
+    from config.launch import Launch
+    from supervisor.runtime.client import Client
+
+EVERY_S = 0.5
+STALE_S = 3.0  # a quote or a status older than this is shown as old
+WIDE = 150  # columns from which market and tree stand side by side
+LOUD = {"HEALTHY": "green", "BUSY": "cyan", "STARTING": "cyan", "STOPPED": "dim", "READY": "green"}
+
+
+def show(client: Client, home: Path, launch: Launch) -> Iterator[None]:
+    """A generator: every `next` hears for half a second, asks and draws once. Closing it restores the terminal."""
+    from supervisor.runtime.client import Listener, Unreachable
+
+    console = Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
+    listener = Listener(home, TOPICS)
+    board = Board()
+    status: dict[str, Any] | None = None
+    asked_at = 0.0
+    try:
+        with Live(console=console, auto_refresh=False, screen=False, transient=False, vertical_overflow="crop") as live:
+            while True:
+                yield
+                for heard in listener.hear(EVERY_S, most=20_000):
+                    board.absorb(heard, time.monotonic())
+                try:
+                    answer = client.ask("status", 0.3)
+                    if answer.get("ok") is not False:
+                        status, asked_at = answer, time.monotonic()
+                except Unreachable:
+                    pass  # the header says how old the tree is
+                now = time.monotonic()
+                age_s = now - asked_at if status else None
+                live.update(page(status, age_s, board, launch, now, console.width), refresh=True)
+    finally:
+        listener.close()
+
+
+def page(
+    status: dict[str, Any] | None, age_s: float | None, board: Board, launch: Launch, now: float, width: int
+) -> RenderableType:
+    """The whole screen as one renderable; pure in its arguments."""
+    tree = _tree(status, width if width < WIDE else width * 11 // 20)
+    rest: list[RenderableType] = [_market(board, now), _signals(board), _positions(board)]
+    if width >= WIDE:
+        grid = Table.grid(expand=True, padding=(0, 2))
+        grid.add_column(ratio=11)
+        grid.add_column(ratio=9)
+        grid.add_row(tree, Group(*rest))
+        body: RenderableType = grid
+    else:
+        body = Group(tree, *rest)
+    return Group(_header(status, age_s, board, launch), body, Text("Ctrl-C ends in order", style="dim"))
+
+
+def _header(status: dict[str, Any] | None, age_s: float | None, board: Board, launch: Launch) -> Text:
+    line = Text()
+    if status is None:
+        line.append("STARTING", style="bold cyan")
+        line.append(f"  {launch.mode} mode, waiting for the root")
+    else:
+        word = rules.word(status)
+        line.append(render.summary(status), style="bold green" if word == "HEALTHY" else "bold yellow")
+        if age_s is not None and age_s > STALE_S:
+            line.append(f"  STALE {render.age(age_s)}: the root does not answer", style="bold red")
+    line.append(f"  http://127.0.0.1:{launch.http_port}", style="dim")
+    line.append("\n")
+    for name, state in board.accounts.items() or [("account", {})]:
+        line.append(f"{name} ")
+        line.append_text(_equity(state))
+        line.append("  ")
+    if board.mode:
+        line.append(f"mode {board.mode}", style="green" if board.mode == "RUN" else "bold yellow")
+        line.append(f" ({board.mode_reason})  " if board.mode_reason and board.mode != "RUN" else "  ")
+    line.append("  ".join(f"{name} {count}" for name, count in board.counts.items()))
+    ess = str((status or {}).get("server", {}).get("ess_state") or "")
+    if ess and ess != "INACTIVE":
+        line.append(f"  EMERGENCY STOP {ess}", style="bold red")
+    return line
+
+
+def _equity(state: dict[str, Any]) -> Text:
+    equity, start = state.get("equity"), state.get("day_start_equity")
+    if equity is None:
+        unknown = ", ".join(state.get("unknown") or ()) or "not told yet"
+        return Text(f"equity unknown ({unknown})", style="yellow")
+    text = Text(f"equity {float(equity):,.2f}")
+    if start is not None and float(start):
+        change = float(equity) - float(start)
+        text.append(
+            f"  day {change:+,.2f} ({100 * change / float(start):+.3f}%)", style="green" if change >= 0 else "red"
+        )
+    return text
+
+
+def _plain_table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, header_style="bold")
+    for name in names:
+        right = name in ("bid", "ask", "age", "quantity", "entry", "realised")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "reason", overflow="ellipsis")
+    return table
+
+
+def _tree(status: dict[str, Any] | None, width: int) -> RenderableType:
+    table = _plain_table("name", "state", "verdict", "restarts", "age", "mailbox", "reason")
+    if width < 90:
+        table.columns.pop(5)  # the mailbox is the first to go on a narrow screen
+    for child in (status or {}).get("children", []):
+        name, state, verdict, _, restarts, age, mailbox, why = render.row(child)
+        group = child.get("kind") == "supervisor"
+        loud = not group and (not child.get("ready") or verdict not in rules.CALM)
+        cells = [
+            Text(name, style="dim" if group else "bold" if loud else ""),
+            Text(state, style=LOUD.get(state, "red" if state in rules.ALARMS else "yellow")),
+            Text(verdict, style=LOUD.get(verdict, "bold red" if verdict in rules.ALARMS else "yellow")),
+            Text(restarts, style="" if restarts.startswith("0") else "yellow"),
+            Text(age, style="dim"),
+            Text(mailbox, style="dim"),
+            Text(why, style="yellow"),
+        ]
+        if width < 90:
+            cells.pop(5)
+        table.add_row(*cells)
+    return table
+
+
+def _market(board: Board, now: float) -> Table:
+    table = _plain_table("market", "bid", "ask", "feed", "age", "basis", "opinion")
+    for (venue, symbol), quote in sorted(board.quotes.items()):
+        old_s = None if quote.at is None else now - quote.at
+        fresh = quote.status == "LIVE" and old_s is not None and old_s < STALE_S
+        base = symbol.split("/")[0]
+        table.add_row(
+            f"{venue} {symbol}",
+            Text(_price(quote.bid), style="" if fresh else "dim strike"),
+            Text(_price(quote.ask), style="" if fresh else "dim strike"),
+            Text(quote.status, style="green" if quote.status == "LIVE" else "bold yellow"),
+            Text(render.age(old_s), style="" if fresh else "yellow"),
+            board.basis.get(base, "") if ":" in symbol else "",
+            quote.opinion,
+        )
+    return table
+
+
+def _signals(board: Board) -> RenderableType:
+    lines = Text()
+    for said in list(board.signals)[:3]:
+        style = "green" if said["action"] == "BUY" else "red"
+        lines.append(f"{said['action']:<5}", style=style)
+        confidence, agreement = 100 * float(said["confidence"]), 100 * float(said["agreement"])
+        lines.append(f"{said['symbol']} confidence {confidence:.0f}% agreement {agreement:.0f}%  {said['reason']}\n")
+    for text in list(board.orders)[:4]:
+        lines.append(f"{text}\n", style="yellow" if text.startswith(("denied", "rejected")) else "")
+    return lines
+
+
+def _positions(board: Board) -> RenderableType:
+    rows = board.positions()
+    if not rows:
+        return Text("no open position" if board.accounts else "", style="dim")
+    table = _plain_table("position", "quantity", "entry", "realised")
+    for row in rows:
+        table.add_row(str(row["symbol"]), str(row["quantity"]), str(row["entry_price"]), str(row["realised"]))
+    return table
+
+
+def _price(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.2f}" if value >= 100 else f"{value:,.4f}"
