@@ -69,7 +69,9 @@ class Line:
             unit.fate, unit.cause, unit.why = fate, cause, why
         if isinstance(unit.spec, SupervisorSpec):
             unit.failing = None
-            self.move(unit, State.STOPPING)
+            if unit.state is not State.STOPPING:
+                self.move(unit, State.STOPPING)
+                self.report(SupervisionKind.STOPPING, unit, why)
             below = Cause.SHUTDOWN if cause is Cause.SHUTDOWN else Cause.PARENT
             for child in unit.children:
                 self.doom(child, State.STOPPED, below, why)

@@ -1,0 +1,328 @@
+"""A world for the tree machine: processes, timers and a clock, all fake, and a judge who watches every turn.
+
+The judge knows nothing of how the tree is built. After every event it compares the actions and the view with what it
+sees from outside: which processes live, who was told to stop, when restarts happened. Any test that drives a `World`
+is therefore also a test of the laws in `_watch` and `look`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from supervisor.events import Cause, Supervision, SupervisionKind
+from supervisor.spec import ChildSpec, SupervisorSpec, child, supervise
+from supervisor.tree import (
+    Action,
+    Answer,
+    Boot,
+    ChildView,
+    Convicted,
+    Due,
+    Ended,
+    Event,
+    Exited,
+    Kill,
+    Order,
+    Ready,
+    Report,
+    Shutdown,
+    Start,
+    Started,
+    Stop,
+    Tree,
+    Verb,
+    Wake,
+)
+from supervisor.words import ExitKind, ExitReason, State, Strategy
+
+CRASH = ExitReason(kind=ExitKind.CRASHED, code=1, fingerprint="boom")
+ASKED = ExitReason(kind=ExitKind.SHUTDOWN)
+DOWN = (SupervisionKind.STOPPED, SupervisionKind.EXITED, SupervisionKind.QUARANTINED)
+
+
+def leaf(name: str, **fields: Any) -> ChildSpec:
+    return child(name, "actors.feed:Feed", spec=fields)
+
+
+def root(strategy: Strategy, *children: ChildSpec | SupervisorSpec, **fields: Any) -> SupervisorSpec:
+    return supervise("root", strategy, list(children), **{"intensity": 1000, **fields})
+
+
+@dataclass
+class Process:
+    incarnation: int
+    pid: int
+    started: bool = False
+    ready: bool = False
+    told: Cause | None = None  # why it was told to stop
+
+
+class World:
+    def __init__(self, spec: SupervisorSpec, *, seed: int = 0, incarnations: dict[str, int] | None = None) -> None:
+        self.tree = Tree(spec, Random(seed), incarnations or {})
+        self.now = 100.0
+        self.processes: dict[str, Process] = {}
+        self.timers: dict[str, float] = {}
+        self.counted: dict[str, int] = dict(incarnations or {})
+        self.turn: list[Action] = []
+        self.actions: list[Action] = []
+        self.records: list[Supervision] = []
+        self.ended = 0
+        self.closing = False
+        self._falling: dict[str, Cause] = {}
+        self._pids = 1000
+        self._orders = 0
+        self._paid: dict[str, list[float]] = {}
+        self.leaves: dict[str, ChildSpec] = {}
+        self.supervisors: dict[str, SupervisorSpec] = {}
+        self.parent: dict[str, str] = {}
+        self.order: list[str] = []
+        self._survey(spec)
+
+    def _survey(self, spec: ChildSpec | SupervisorSpec) -> None:
+        self.order.append(spec.id)
+        if isinstance(spec, ChildSpec):
+            self.leaves[spec.id] = spec
+            return
+        self.supervisors[spec.id] = spec
+        for item in spec.children:
+            self.parent[item.id] = spec.id
+            self._survey(item)
+
+    # -- what a test does -----------------------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> list[Action]:
+        self.turn = self.tree.handle(event, self.now)
+        self._watch(event)
+        self.look()
+        return self.turn
+
+    def boot(self, *ready: str) -> World:
+        """Boot, and let these (all, when none are named) become ready as they are started."""
+        self.tell(Boot())
+        self.flow(*ready)
+        return self
+
+    def flow(self, *names: str) -> None:
+        """Let starts become ready and stops be confirmed, until nothing moves without time passing."""
+        chosen = set(names or self.leaves)
+        while moving := [n for n in self.processes if n in chosen and self._can_move(n)]:
+            name = moving[0]
+            if self.processes[name].told is not None:
+                self.die(name, ASKED)
+            else:
+                self.up(name)
+
+    def _can_move(self, name: str) -> bool:
+        return self.processes[name].told is not None or not self.processes[name].ready
+
+    def up(self, name: str) -> list[Action]:
+        process = self.processes[name]
+        if not process.started:
+            process.started = True
+            self._pids += 1
+            process.pid = self._pids
+            self.tell(Started(name, process.incarnation, process.pid))
+        if name not in self.processes or self.processes[name] is not process or process.ready:
+            return self.turn
+        process.ready = True
+        return self.tell(Ready(name, process.incarnation))
+
+    def die(self, name: str, reason: ExitReason = CRASH, *, worked: bool = False, inputs: str = "") -> list[Action]:
+        process = self.processes.pop(name)
+        return self.tell(Exited(name, process.incarnation, reason, worked, inputs))
+
+    def crash_and_return(self, name: str, reason: ExitReason = CRASH, *, worked: bool = True, inputs: str = "") -> None:
+        """One whole round: it ends, waits its backoff, and everything that comes back is ready again."""
+        self.die(name, reason, worked=worked, inputs=inputs)
+        self.flow()
+        if self.state(name) is State.RESTARTING:
+            self.wait_until(self.view(name).next_retry_at or 0.0)
+            self.flow()
+
+    def convict(self, name: str) -> list[Action]:
+        return self.tell(Convicted(name, self.processes[name].incarnation, "no progress for 9 s, two keys"))
+
+    def order_(self, verb: str, name: str) -> Answer:
+        self._orders += 1
+        turn = self.tell(Order(f"o{self._orders}", Verb(verb), name))
+        answers = [action for action in turn if isinstance(action, Answer)]
+        assert [answer.order_id for answer in answers] == [f"o{self._orders}"], "exactly one answer, in the same turn"
+        return answers[0]
+
+    def wait(self, seconds: float) -> None:
+        self.wait_until(self.now + seconds)
+
+    def wait_until(self, at: float) -> None:
+        while due := [n for n, due_at in self.timers.items() if due_at <= at]:
+            name = min(due, key=lambda n: self.timers[n])
+            self.now = max(self.now, self.timers.pop(name))
+            self.tell(Due(name))
+        self.now = max(self.now, at)
+
+    # -- what a test sees -------------------------------------------------------------------------------------------
+
+    def view(self, name: str) -> ChildView:
+        return next(view for view in self.tree.children() if view.id == name)
+
+    def state(self, name: str) -> State:
+        return self.view(name).state
+
+    def states(self) -> dict[str, str]:
+        return {view.id: str(view.state) for view in self.tree.children() if view.id in self.leaves}
+
+    def since(self, mark: int) -> list[str]:
+        """Starts and stops after this many actions, as "start a 2", "stop b 1", "kill c 1"."""
+        words = {Start: "start", Stop: "stop", Kill: "kill"}
+        return [
+            f"{words[type(action)]} {action.id} {action.incarnation}"
+            for action in self.actions[mark:]
+            if isinstance(action, Start | Stop | Kill)
+        ]
+
+    def said(self, kind: SupervisionKind) -> list[Supervision]:
+        return [record for record in self.records if record.kind is kind]
+
+    def below(self, name: str) -> Iterator[str]:
+        """The leaves of a unit."""
+        if name in self.leaves:
+            yield name
+            return
+        for item in self.supervisors[name].children:
+            yield from self.below(item.id)
+
+    def siblings(self, name: str) -> list[str]:
+        return [item.id for item in self.supervisors[self.parent[name]].children]
+
+    # -- the laws -----------------------------------------------------------------------------------------------------
+
+    def _watch(self, event: Event) -> None:
+        cause: dict[str, Cause] = {}
+        parked: list[str] = []
+        for action in self.turn:
+            match action:
+                case Start():
+                    assert action.id not in self.processes, f"{action.id} starts while its predecessor lives"
+                    assert action.incarnation == self.counted.get(action.id, 0) + 1, "incarnations count by one"
+                    assert action.spec is self.leaves[action.id]
+                    assert not self.closing, "nothing starts during shutdown"
+                    self._no_start_into_a_falling_group(action.id)
+                    self.counted[action.id] = action.incarnation
+                    self.processes[action.id] = Process(action.incarnation, 0)
+                case Stop():
+                    process = self.processes[action.id]
+                    assert process.incarnation == action.incarnation
+                    assert process.told is None, f"{action.id} is told twice"
+                    process.told = cause[action.id]
+                    if process.told is not Cause.ORDER:
+                        self._later_siblings_are_dead(action.id)
+                case Kill():
+                    assert self.processes[action.id].incarnation == action.incarnation
+                    self.processes[action.id].told = cause[action.id]
+                case Wake():
+                    self.timers[action.id] = action.at
+                case Report():
+                    record = action.record
+                    assert record.at == self.now
+                    assert "{" not in record.sentence
+                    self.records.append(record)
+                    cause[record.id] = record.cause
+                    if record.kind is SupervisionKind.STOPPING:
+                        self._falling[record.id] = record.cause
+                    elif record.kind in DOWN:
+                        self._falling.pop(record.id, None)
+                    self._budget(record)
+                    if record.kind is SupervisionKind.QUARANTINED:
+                        parked.append(record.id)
+                        assert record.id not in self.leaves or not self.leaves[record.id].safety
+                case Ended():
+                    assert not self.processes, "ended means that nothing lives"
+                    self.ended += 1
+                case _:
+                    pass
+        self.closing = self.closing or isinstance(event, Shutdown)
+        if isinstance(event, Exited) and parked == [event.id]:
+            touched = [action for action in self.turn if isinstance(action, Stop | Kill)]
+            assert not touched, f"{event.id} is quarantined and touches {touched}"
+        self.actions += self.turn
+
+    def _no_start_into_a_falling_group(self, name: str) -> None:
+        while name in self.parent:
+            for sibling in self.siblings(name):
+                falls_with_the_group = self._falling.get(sibling) is Cause.GROUP
+                assert not falls_with_the_group, f"{name} starts while {sibling} still goes down"
+            name = self.parent[name]
+
+    def _later_siblings_are_dead(self, name: str) -> None:
+        siblings = self.siblings(name)
+        for sibling in siblings[siblings.index(name) + 1 :]:
+            for member in self.below(sibling):
+                assert member not in self.processes, f"{name} is told before {member} is confirmed dead"
+        if self.closing:
+            for later in self.order[self.order.index(name) + 1 :]:
+                assert later not in self.processes, f"{name} is told before {later} is confirmed dead"
+
+    def _budget(self, record: Supervision) -> None:
+        """Recount from outside what a child and its supervisor were granted, and hold it against their limits."""
+        if record.kind is SupervisionKind.STARTING and record.id in self.supervisors:
+            for name in (record.id, *(item.id for item in self.supervisors[record.id].children)):
+                if name in self.leaves or name == record.id:
+                    self._paid[name] = []
+        if record.kind is SupervisionKind.ORDERED and self.view(record.id).state is not State.STOPPING:
+            self._paid[record.id] = []
+        if record.kind is not SupervisionKind.RESTARTING:
+            return
+        last = self.view(record.id).last_exit
+        assert last is not None
+        if last.kind is ExitKind.KILLED:
+            return
+        for name in (record.id, self.parent[record.id]):
+            if name in self.supervisors and name == record.id:
+                continue  # what a supervisor pays for itself is in its parent's purse
+            paid = self._paid.setdefault(name, [])
+            paid.append(self.now)
+            spec = self.leaves.get(name) or self.supervisors[name]
+            if self.is_safety(name):
+                continue
+            count, period_s = (
+                (spec.budget.intensity, spec.budget.period_s)
+                if isinstance(spec, ChildSpec)
+                else (spec.intensity, spec.period_s)
+            )
+            assert len([at for at in paid if at >= self.now - period_s]) <= count, f"{name} restarts beyond its budget"
+
+    def is_safety(self, name: str) -> bool:
+        return any(self.leaves[member].safety for member in self.below(name))
+
+    def look(self) -> None:
+        """The view and the world tell the same story."""
+        views = {view.id: view for view in self.tree.children()}
+        assert list(views) == self.order
+        for name, view in views.items():
+            assert view.path.endswith(name)
+            up = view.state in (State.STARTING, State.RUNNING, State.READY, State.STOPPING)
+            if name in self.parent:
+                assert view.path == f"{views[self.parent[name]].path}/{name}"
+            if name in self.supervisors:
+                if not up:
+                    alive = [member for member in self.below(name) if member in self.processes]
+                    assert not alive, f"{name} is {view.state}, yet {alive} live"
+                continue
+            assert up == (name in self.processes), f"{name} is {view.state}, process: {self.processes.get(name)}"
+            assert view.incarnation == self.counted.get(name, 0)
+            if up:
+                process = self.processes[name]
+                assert (view.state is State.STOPPING) == (process.told is not None)
+                assert view.pid == (process.pid or None)
+            else:
+                assert view.pid is None
+                assert not view.ready
+            assert (view.next_retry_at is not None) == (view.state is State.RESTARTING)
+            if view.state is State.RESTARTING:
+                assert self.timers[name] == view.next_retry_at, "somebody will wake it"
+                assert not self.leaves[name].safety or (view.next_retry_at or 0) - view.since <= 2.0
+            if view.state in (State.STARTING, State.RUNNING):
+                assert name in self.timers, "a start has a timeout"
