@@ -73,9 +73,7 @@ def convict(
 
 def frozen(facts: Facts, limit_s: float) -> tuple[ActorFacts, ...]:
     """Actors whose loop has not turned for `limit_s` and who marked no progress meanwhile."""
-    return tuple(
-        actor for actor in facts.actors if actor.still_s >= limit_s and min(actor.flat_s, actor.still_s) >= limit_s
-    )
+    return tuple(actor for actor in facts.actors if actor.still_s >= limit_s and actor.flat_s >= limit_s)
 
 
 def all_turn(facts: Facts) -> bool:

@@ -93,6 +93,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             and (self.pong_silent_s or 0.0) < self.suspect_s
         )
 
+    def mute(self, still_s: float) -> bool:
+        """Rung R1: a ping waits, and no pong came since the loops stand still. Pings are rarer than looks, so at the
+        moment of judgement no ping may have waited for the whole window yet."""
+        waits = self.pong_silent_s is not None and self.pong_silent_s > 0
+        return waits and (self.pong_age_s is None or self.pong_age_s >= still_s - timing.BEAT_S)
+
     def silent(self, limit_s: float) -> bool:
         """Rung R1: a ping has gone unanswered for `limit_s`."""
         return self.pong_silent_s is not None and self.pong_silent_s >= limit_s
@@ -113,6 +119,8 @@ def derive(evidence: Evidence, now: float) -> Facts:
         return 0.0 if since is None else max(0.0, end - max(since, start))
 
     cpu_s = history.kernel.cpu_s if history.kernel is not None else 0.0
+    kernel_fresh = history.kernel is not None and end - history.kernel_at <= timing.SUSPECT_S
+    disk_since = history.kernel_at if history.disk_since is None else history.disk_since
     first = history.traces[0].first_at if history.traces else (history.points[0].at if history.points else end)
     cpu, run_queue, switches = _shares(history, end - max(hang_s, timing.SUSPECT_S), start)
     handled, handled_s = _handled(history, start)
@@ -127,9 +135,9 @@ def derive(evidence: Evidence, now: float) -> Facts:
         gil_s=max(timing.GIL_S * observer.factor, hang_s),
         look_age_s=None if seen is None else max(0.0, now - seen),
         watched_s=lasted(first),
-        kernel_state=history.kernel.state if history.kernel is not None else "",
-        kernel_state_s=lasted(history.kernel_state_since),
-        disk_s=lasted(history.disk_since),
+        kernel_state=history.kernel.state if history.kernel is not None and kernel_fresh else "",
+        kernel_state_s=max(0.0, history.kernel_at - max(history.kernel_state_since, start)) if kernel_fresh else 0.0,
+        disk_s=max(0.0, history.kernel_at - max(disk_since, start)) if kernel_fresh else 0.0,
         cpu=cpu,
         run_queue=run_queue,
         switches=switches,
@@ -167,7 +175,7 @@ def _actor(trace: Trace, lasted: Callable[[float | None], float], start: float, 
 def _shares(history: History, since: float, start: float) -> tuple[float | None, float | None, float | None]:
     """CPU and run-queue shares and the switch rate over the window; unknown below one second of readings."""
     points = [point for point in history.points if point.at >= max(since, start)]
-    if len(points) < 2 or points[-1].at - points[0].at < 1.0:
+    if len(points) < 2 or points[-1].at - points[0].at < 1.0 or history.at - points[-1].at > timing.SUSPECT_S:
         return None, None, None
     first, last = points[0], points[-1]
     span = last.at - first.at

@@ -8,7 +8,6 @@ compares two of them at night. `prior` is only a first guess from class names; i
 from __future__ import annotations
 
 import re
-import signal
 from enum import StrEnum
 
 from supervisor.words import ExitReason
@@ -46,10 +45,7 @@ def fingerprint(reason: ExitReason, phase: str = "") -> str:
 def exit_words(reason: ExitReason) -> str:
     """`SIGSEGV`, `code 1`, or the kind of exit where the kernel told neither."""
     if reason.signal is not None:
-        try:
-            return signal.Signals(reason.signal).name
-        except ValueError:
-            return f"signal {reason.signal}"
+        return _SIGNALS.get(reason.signal, f"signal {reason.signal}")
     return f"code {reason.code}" if reason.code is not None else str(reason.kind)
 
 
@@ -70,6 +66,14 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# Linux numbers from 1 on x86-64 and arm64; the module `signal` has no place in a pure room
+_SIGNALS = {
+    number: f"SIG{name}"
+    for number, name in enumerate(
+        ["HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS"],
+        start=1,
+    )
+}
 _CODE = _words(
     """
     ImportError ModuleNotFoundError SyntaxError IndentationError TabError NameError UnboundLocalError

@@ -136,7 +136,7 @@ def _kernel_state(evidence: Evidence, facts: Facts, previous: Verdict | None) ->
         what = f"pid {pid} is stopped (state T) for {held_s:.1f} s"
         tried_s = (
             facts.now - max(previous.cause_since, evidence.observer.valid_since)
-            if previous is not None and previous.kind is VerdictKind.HUNG and previous.cause == "stopped"
+            if previous is not None and previous.cause == "stopped"
             else 0.0
         )
         if tried_s < facts.hang_s:
@@ -212,6 +212,13 @@ def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding 
         )
     if facts.broken:
         return _stale(facts, alive)
+    if facts.silent(facts.hang_s):
+        return Finding(
+            kind=VerdictKind.UNSURE,
+            cause="main-thread-silent",
+            reason=f"{alive}; no pong for {facts.pong_silent_s or 0.0:.1f} s, no other witness",
+            withheld="dump+kill: one witness only",
+        )
     if facts.kept or facts.passing or facts.answers:
         return Finding(kind=VerdictKind.HEALTHY, reason=f"{alive}; {_good_words(facts)}")
     return Finding(
@@ -240,7 +247,17 @@ def _ladder(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | No
             withheld="dump+kill: the host starves it; a restart would add load",
             actor=worst.name,
         )
-    if all_frozen and facts.silent(facts.hang_s):
+    if facts.disk_s > 0 and worst.still_s < timing.UNINTERRUPTIBLE_S:
+        return Finding(
+            kind=VerdictKind.BUSY,
+            cause="disk-wait",
+            reason=f"{names} has not turned for {worst.still_s:.1f} s; a thread waits for the disk or another device "
+            f"(state D for {facts.disk_s:.1f} s, limit {timing.UNINTERRUPTIBLE_S:.0f} s)",
+            withheld="dump+kill: the kernel makes it wait",
+            review_s=timing.UNINTERRUPTIBLE_S - worst.still_s,
+            actor=worst.name,
+        )
+    if all_frozen and facts.mute(min(actor.still_s for actor in stuck)):
         silence = f"no pong for {facts.pong_silent_s or 0.0:.1f} s and no loop turns"
         if facts.cpu is None or facts.spins:
             held_s = min(actor.still_s for actor in stuck)
@@ -294,8 +311,8 @@ def _suspicion(facts: Facts) -> Finding | None:
                 kind=VerdictKind.BUSY,
                 cause="long-message",
                 reason=f"the loop of {worst.name} has not turned for {worst.still_s:.1f} s, "
-                f"but it marked progress {worst.flat_s:.1f} s ago",
-                speaks_for=(f"progress {worst.flat_s:.1f} s ago",),
+                f"but it worked {worst.flat_s:.1f} s ago",
+                speaks_for=(f"work finished or progress marked {worst.flat_s:.1f} s ago",),
                 review_s=left_s,
                 actor=worst.name,
             )

@@ -71,6 +71,11 @@ def test_without_last_words_the_kernel_and_the_phase_must_do(reason: ExitReason,
     assert fingerprint(reason, phase) == words
 
 
+@pytest.mark.parametrize("number", sorted(set(signal.Signals) - {signal.SIGRTMIN, signal.SIGRTMAX}))
+def test_signals_bear_the_names_of_this_machine(number: signal.Signals) -> None:
+    assert fingerprint(ExitReason(kind=ExitKind.KILLED, signal=number)) == f"? | {number.name} | ? | ?"
+
+
 @pytest.mark.parametrize(
     ("exceptions", "message", "phase", "guess"),
     [

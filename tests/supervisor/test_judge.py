@@ -144,6 +144,8 @@ LIVE = [
     ("starved", {**BLOCKED, "run": 0.95, "cpu": 0.01}, {}, VerdictKind.BUSY, "starved", Action.NONE),
     ("starved for a moment", {"stuck_s": 4, "run": 0.95, "cpu": 0.01}, {}, VerdictKind.BUSY, "starved", Action.NONE),
     ("native call", SPINNING, {"ping": SILENT}, VerdictKind.BUSY, "gil-held", Action.NONE),
+    ("native call, ping sent a second after it began", SPINNING, {"ping": Ping(waiting_since=NOW - 4, answered_at=NOW - 8.1)}, VerdictKind.BUSY, "gil-held", Action.NONE),
+    ("waits for the disk", {**BLOCKED, "disk_s": 7}, {}, VerdictKind.BUSY, "disk-wait", Action.NONE),
     ("promise broken", {}, {"promises": (BROKEN,)}, VerdictKind.DEGRADED, "stale", Action.NONE),
     # --- the check
     ("wrong port", {}, {"checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.NONE),
@@ -178,6 +180,7 @@ LIVE = [
     ("main thread silent", {}, {"ping": SILENT}, VerdictKind.DEGRADED, "main-thread-silent", Action.NONE),
     ("takes no work", {"flat_s": 30, "queued": 5, "queue_age_s": 20}, {}, VerdictKind.UNSURE, "takes-no-work", Action.NONE),
     ("blocked but producing", BLOCKED, {"promises": (FRESH,)}, VerdictKind.UNSURE, "actor-stuck", Action.NONE),
+    ("a silent program", {"vitals": False}, {"ping": SILENT}, VerdictKind.UNSURE, "main-thread-silent", Action.NONE),
     ("no witness", {"vitals": False}, {"ping": Ping()}, VerdictKind.UNSURE, "no-witness", Action.NONE),
     ("never looked at", None, {}, VerdictKind.UNSURE, "no-look", Action.NONE),
     ("look at a former life", {}, {"incarnation": 4}, VerdictKind.UNSURE, "no-look", Action.NONE),
@@ -323,8 +326,9 @@ def test_a_stopped_child_is_told_to_continue_first_and_killed_only_when_it_stays
     first = judge(stopped(2), NOW)
     soon = judge(stopped(6), NOW, msgspec.structs.replace(first, cause_since=NOW - 4))
     last = judge(stopped(8), NOW, msgspec.structs.replace(soon, cause_since=NOW - 6))
+    ever = judge(stopped(9), NOW, msgspec.structs.replace(last, kind=VerdictKind.UNSURE, cause_since=NOW - 7))
 
-    assert [first.action, soon.action, last.action] == [Action.CONTINUE, Action.CONTINUE, Action.KILL]
+    assert [v.action for v in (first, soon, last, ever)] == [Action.CONTINUE, Action.CONTINUE, Action.KILL, Action.KILL]
     assert soon.withheld.startswith("dump+kill: SIGCONT comes first")
 
 
@@ -352,6 +356,15 @@ def test_a_history_is_bounded_and_forgets_a_former_incarnation() -> None:
     reborn = history.add(Look(at=NOW + 1, incarnation=4, actors=(ActorSample(name="feed", loops=1, handled=0),)))
     assert (reborn.incarnation, reborn.points, len(reborn.traces)) == (4, (), 1)
     assert reborn.traces[0].first_at == NOW + 1
+
+
+def test_one_old_kernel_reading_is_not_a_state_that_lasted() -> None:
+    history = watched(kernel="T", kernel_s=0.1)
+    for step in range(1, 20):
+        sample = ActorSample(name="feed", loops=10_000 + step, handled=step)
+        history = history.add(Look(at=NOW + step * STEP_S, incarnation=3, actors=(sample,)))
+
+    assert judge(evidence(history), NOW + 9.5).kind is VerdictKind.HEALTHY
 
 
 def test_many_looks_within_a_moment_do_not_push_the_past_out() -> None:

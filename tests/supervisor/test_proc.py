@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 import psutil
 import pytest
 
 from supervisor.runtime import proc
-from supervisor.verdict import KernelSample
+from supervisor.verdict import Action, Evidence, KernelSample, Look, judge
+from supervisor.words import State, VerdictKind
 
 pytestmark = pytest.mark.process
 
@@ -59,6 +61,27 @@ def test_stop_and_continue_are_seen(start: Callable[[str], subprocess.Popen[str]
     os.kill(child.pid, signal.SIGSTOP)
     until(child.pid, lambda reading: reading.state == "T")
 
+    os.kill(child.pid, signal.SIGCONT)
+    until(child.pid, lambda reading: reading.state == "S")
+
+
+def test_a_stopped_process_is_judged_stopped_and_continues_as_advised(
+    start: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    child = start(SLEEPS)
+    told = Evidence(name="child", state=State.READY, incarnation=1, pid=child.pid)
+    verdict = None
+
+    os.kill(child.pid, signal.SIGSTOP)
+    end = time.monotonic() + 20
+    while verdict is None or verdict.action is not Action.CONTINUE:
+        assert time.monotonic() < end, verdict
+        look = Look(at=time.monotonic(), incarnation=1, kernel=proc.sample(child.pid))
+        told = msgspec.structs.replace(told, history=told.history.add(look))
+        verdict = judge(told, look.at, verdict)
+        threading.Event().wait(0.05)
+
+    assert (verdict.kind, verdict.cause) == (VerdictKind.HUNG, "stopped")
     os.kill(child.pid, signal.SIGCONT)
     until(child.pid, lambda reading: reading.state == "S")
 
