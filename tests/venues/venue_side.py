@@ -62,8 +62,8 @@ class Running:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_venue/{path}", timeout=10) as answer:
             return json.load(answer)
 
-    def post(self, path: str, **document: Any) -> Any:
-        url = f"http://127.0.0.1:{self.port}/_venue/{path}"
+    def post(self, control: str, **document: Any) -> Any:
+        url = f"http://127.0.0.1:{self.port}/_venue/{control}"
         request = urllib.request.Request(url, json.dumps(document).encode(), method="POST")
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)

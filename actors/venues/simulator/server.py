@@ -40,6 +40,7 @@ STREAM_HOSTS = {"stream.binance.com:9443": SPOT, "fstream.binance.com": USDM}
 API_HOSTS = {"ws-api.binance.com:443": SPOT}
 DEFAULT_KEY, DEFAULT_SECRET = "sim-key", "sim-secret"
 SECOND_S = 1.0
+MAINTENANCE = "<html><body>503 The venue is parked for maintenance.</body></html>"
 MAX_MESSAGE = 1 << 20
 
 
@@ -216,7 +217,7 @@ class Server:
         if host == "_venue":
             return await self._control.handle(request, rest)
         if self.parked:
-            return web.json_response({"code": -1016, "msg": "This service is no longer available."}, status=503)
+            return web.Response(text=MAINTENANCE, status=503, content_type="text/html")
         if host in REST_HOSTS:
             return await self._door.handle(request, REST_HOSTS[host], path, query.encode())
         if host in STREAM_HOSTS:
