@@ -67,13 +67,11 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Linux numbers from 1 on x86-64 and arm64; the module `signal` has no place in a pure room
-_SIGNALS = {
-    number: f"SIG{name}"
-    for number, name in enumerate(
-        ["HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS"],
-        start=1,
-    )
-}
+_SIGNAL_NAMES = """
+    HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU
+    URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS
+"""
+_SIGNALS = {number: f"SIG{name}" for number, name in enumerate(_SIGNAL_NAMES.split(), start=1)}
 _CODE = _words(
     """
     ImportError ModuleNotFoundError SyntaxError IndentationError TabError NameError UnboundLocalError
