@@ -29,9 +29,7 @@ class Bench(RecordedContext):
         self.event_ns = EPOCH_NS
 
     def envelope(self) -> Envelope:
-        return Envelope(
-            SCHEMA, "feed", 1, 1, self.event_ns, self.event_ns, Provenance.SYNTHETIC, "", "", None
-        )
+        return Envelope(SCHEMA, "feed", 1, 1, self.event_ns, self.event_ns, Provenance.SYNTHETIC, "", "", None)
 
     def give(self, engine: AiEngine, message: Message, at_s: float) -> list[Message]:
         """What the engine published about this message."""
@@ -59,9 +57,7 @@ def feed_state(key: str, status: FeedStatus = FeedStatus.LIVE) -> FeedState:
 def reading(base: str, basis: Reading | None = None) -> CrossReading:
     """A basis reading, unavailable unless given."""
     none = Unavailable(reason="test")
-    return CrossReading(
-        base=base, basis_bps=basis or none, divergence_bps=none, median_basis_bps=none, samples=1
-    )
+    return CrossReading(base=base, basis_bps=basis or none, divergence_bps=none, median_basis_bps=none, samples=1)
 
 
 def ticks(step: MarketStep) -> dict[str, Tick]:

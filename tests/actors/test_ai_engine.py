@@ -121,11 +121,12 @@ def test_signals_of_one_side_keep_the_cooldown_and_are_hold_in_between() -> None
     kinds = []
     for slot in range(WARMUP_SLOTS, WARMUP_SLOTS + 45):
         bench.give(made, feed_state(BTC), slot / 10)
-        (out,) = decide(made, bench, market, slot) or [None]
-        if isinstance(out, Signal):
-            kinds.append(slot)
-        elif isinstance(out, Hold):
-            assert out.reason == "COOLDOWN"
+        for out in decide(made, bench, market, slot):
+            if isinstance(out, Signal):
+                kinds.append(slot)
+            else:
+                assert isinstance(out, Hold)
+                assert out.reason == "COOLDOWN"
     assert kinds == [WARMUP_SLOTS, WARMUP_SLOTS + 20, WARMUP_SLOTS + 40]
 
 

@@ -102,8 +102,10 @@ def test_a_number_of_answers_that_is_not_the_number_of_members_is_an_error() -> 
         combine([UP, UP, UP], pool(), 0.0)
 
 
-shares = st.tuples(*[st.floats(0.0, 1.0)] * 3).filter(lambda p: sum(p) > 0.01).map(
-    lambda p: (p[0] / sum(p), p[1] / sum(p), p[2] / sum(p))
+shares = (
+    st.tuples(*[st.floats(0.0, 1.0)] * 3)
+    .filter(lambda p: sum(p) > 0.01)
+    .map(lambda p: (p[0] / sum(p), p[1] / sum(p), p[2] / sum(p)))
 )
 votes = st.lists(st.one_of(st.none(), shares), min_size=4, max_size=4)
 weights = st.tuples(*[st.floats(0.05, 0.6)] * 4)
