@@ -1,0 +1,102 @@
+"""Restart types, strategies and readiness as tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.policy import restart
+from supervisor.policy.restart import Next
+from supervisor.words import CrashRecord, ExitKind, ExitReason, Restart, State, Strategy
+
+
+def crashed(*, retryable: bool = True) -> ExitReason:
+    record = CrashRecord(
+        phase="init", exceptions=("E",), message="", frame="", location="", traceback="", retryable=retryable
+    )
+    return ExitReason(kind=ExitKind.CRASHED, crash=record)
+
+
+@pytest.mark.parametrize("kind", list(ExitKind))
+def test_permanent_always_transient_when_abnormal_temporary_never(kind: ExitKind) -> None:
+    expected = kind in (ExitKind.NORMAL, ExitKind.SHUTDOWN)
+    assert expected == ExitReason(kind=kind).expected
+    assert {restart_type: kind in due for restart_type, due in restart.DUE.items()} == {
+        Restart.PERMANENT: True,
+        Restart.TRANSIENT: not expected,
+        Restart.TEMPORARY: False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("type_", "reason", "safety", "looping", "becomes"),
+    [
+        (Restart.PERMANENT, crashed(), False, False, Next.RESTART),
+        (Restart.PERMANENT, crashed(), False, True, Next.CRASH_LOOP),
+        (Restart.PERMANENT, crashed(), True, True, Next.RESTART),
+        (Restart.PERMANENT, crashed(retryable=False), False, False, Next.REFUSED),
+        (Restart.PERMANENT, crashed(retryable=False), False, True, Next.REFUSED),
+        (Restart.PERMANENT, crashed(retryable=False), True, False, Next.RESTART),
+        (Restart.TRANSIENT, ExitReason(kind=ExitKind.REFUSED), False, False, Next.REFUSED),
+        (Restart.TRANSIENT, ExitReason(kind=ExitKind.NORMAL), False, True, Next.END),
+        (Restart.TRANSIENT, ExitReason(kind=ExitKind.MAX_RESTARTS), False, False, Next.RESTART),
+        (Restart.TEMPORARY, ExitReason(kind=ExitKind.REFUSED), False, False, Next.END),
+        (Restart.TEMPORARY, crashed(), True, False, Next.END),
+    ],
+)
+def test_after_an_exit(type_: Restart, reason: ExitReason, safety: bool, looping: bool, becomes: Next) -> None:
+    assert restart.after_exit(type_, reason, safety=safety, looping=looping) is becomes
+
+
+@pytest.mark.parametrize("kind", list(ExitKind))
+def test_an_end_before_ready_is_a_failed_start_unless_it_says_something_stronger(kind: ExitKind) -> None:
+    reason = ExitReason(kind=kind, code=3, fingerprint="f")
+    renamed = restart.classify(reason, was_ready=False, asked=False, sentence=None)
+    assert renamed.kind is (ExitKind.START_FAILED if kind in (ExitKind.CRASHED, ExitKind.NORMAL) else kind)
+    assert (renamed.code, renamed.fingerprint) == (3, "f")
+    assert restart.classify(reason, was_ready=True, asked=False, sentence=None) == reason
+    assert restart.classify(reason, was_ready=False, asked=True, sentence=None) == reason
+
+
+def test_what_we_killed_is_named_by_our_cause_and_keeps_the_kernels_facts() -> None:
+    ours = ExitReason(kind=ExitKind.HUNG, detail="no progress for 9 s")
+    kernel = ExitReason(kind=ExitKind.KILLED, signal=9, fingerprint="f")
+    assert restart.classify(kernel, was_ready=True, asked=False, sentence=ours) == ExitReason(
+        kind=ExitKind.HUNG, signal=9, detail="no progress for 9 s", fingerprint="f"
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "position", "members"),
+    [
+        (Strategy.ONE_FOR_ONE, 0, [0]),
+        (Strategy.ONE_FOR_ONE, 3, [3]),
+        (Strategy.ONE_FOR_ALL, 0, [0, 1, 2, 3]),
+        (Strategy.ONE_FOR_ALL, 3, [0, 1, 2, 3]),
+        (Strategy.REST_FOR_ONE, 0, [0, 1, 2, 3]),
+        (Strategy.REST_FOR_ONE, 2, [2, 3]),
+        (Strategy.REST_FOR_ONE, 3, [3]),
+    ],
+)
+def test_who_falls_together(strategy: Strategy, position: int, members: list[int]) -> None:
+    assert list(restart.group(strategy, position, 4)) == members
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_only_a_child_that_was_ready_makes_its_group_wait(strategy: Strategy) -> None:
+    assert restart.stands_in_line(strategy, was_ready=True) == (strategy is not Strategy.ONE_FOR_ONE)
+    assert not restart.stands_in_line(strategy, was_ready=False)
+
+
+def test_what_is_on_its_way_holds_later_siblings_back_and_what_is_not_coming_does_not() -> None:
+    held = {state for state in State if restart.holds_back(state, in_line=False, comes_back=False)}
+    assert held == {State.WAITING, State.STARTING, State.RUNNING}
+    assert restart.holds_back(State.RESTARTING, in_line=True, comes_back=True)
+    assert restart.holds_back(State.STOPPING, in_line=False, comes_back=True)
+
+
+def test_a_temporary_sibling_is_not_brought_back() -> None:
+    assert {r: restart.after_group_stop(r) for r in Restart} == {
+        Restart.PERMANENT: State.WAITING,
+        Restart.TRANSIENT: State.WAITING,
+        Restart.TEMPORARY: State.STOPPED,
+    }
