@@ -82,12 +82,13 @@ class Client:
         Raises:
             Unreachable: no server, or none that answers in time.
         """
+        pid = running(self._home)  # first: a dead server's socket file looks like a slow one
+        if pid is None:
+            self._drop()
+            raise Unreachable(f"no server runs in {self._home}; start one with qt up", running=False)
         folder = sockets(self._home)
         if folder is None or not (folder / "control").exists():
             self._drop()
-            pid = running(self._home)
-            if pid is None:
-                raise Unreachable(f"no server runs in {self._home}; start one with qt up", running=False)
             raise Unreachable(f"the server in {self._home} (pid {pid}) has no control socket yet", running=True)
         endpoint = f"ipc://{folder}/control"
         if self._socket is None or endpoint != self._endpoint:
