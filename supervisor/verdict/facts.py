@@ -136,7 +136,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
         look_age_s=None if seen is None else max(0.0, now - seen),
         watched_s=lasted(first),
         kernel_state=history.kernel.state if history.kernel is not None and kernel_fresh else "",
-        kernel_state_s=max(0.0, history.kernel_at - max(history.kernel_state_since, start)) if kernel_fresh else 0.0,
+        kernel_state_s=max(0.0, history.kernel_at - max(history.kernel_state_since, start)),
         disk_s=max(0.0, history.kernel_at - max(disk_since, start)) if kernel_fresh else 0.0,
         cpu=cpu,
         run_queue=run_queue,

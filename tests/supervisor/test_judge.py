@@ -133,6 +133,8 @@ LIVE = [
     ("works", {}, {}, VerdictKind.HEALTHY, "", Action.NONE),
     ("idle for hours", {"flat_s": 1e6}, {}, VerdictKind.HEALTHY, "idle", Action.NONE),
     ("idle, then one young message", {"flat_s": 1e6, "in_hand_s": 0.3}, {}, VerdictKind.HEALTHY, "idle", Action.NONE),
+    ("idle, then one young message in the queue", {"flat_s": 1e6, "queued": 1, "queue_age_s": 0.3}, {}, VerdictKind.HEALTHY, "idle", Action.NONE),
+    ("ping lost while the observer was blind", {}, {"ping": SILENT, "observer": Observer(valid_since=NOW - 2)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("never pinged", {}, {"ping": Ping()}, VerdictKind.HEALTHY, "", Action.NONE),
     ("promise kept", {}, {"promises": (FRESH,)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("promise of the first seconds", {}, {"promises": (BROKEN,), "state_since": NOW - 1, }, VerdictKind.HEALTHY, "", Action.NONE),
@@ -330,6 +332,22 @@ def test_a_stopped_child_is_told_to_continue_first_and_killed_only_when_it_stays
 
     assert [v.action for v in (first, soon, last, ever)] == [Action.CONTINUE, Action.CONTINUE, Action.KILL, Action.KILL]
     assert soon.withheld.startswith("dump+kill: SIGCONT comes first")
+
+
+def test_the_time_a_blind_observer_waited_for_a_continue_does_not_count() -> None:
+    before = judge(evidence(watched(stuck_s=2, kernel="T", kernel_s=2)), NOW)
+    long_ago = msgspec.structs.replace(before, cause_since=NOW - 60)
+
+    told = evidence(watched(stuck_s=60, kernel="T", kernel_s=60), observer=Observer(valid_since=NOW - 4))
+
+    assert judge(told, NOW, long_ago).action is Action.CONTINUE
+
+
+def test_a_starting_child_nobody_looked_at_is_not_convicted_by_its_silence() -> None:
+    verdict = judge(evidence(History(), state=State.RUNNING, state_since=NOW - 700, ping=SILENT), NOW)
+
+    assert (verdict.kind, verdict.action) == (VerdictKind.UNSURE, Action.NONE)
+    assert "it was watched for 0.0 s only" in verdict.withheld
 
 
 def test_a_livelock_on_a_starved_host_is_convicted_once_it_used_its_limit_of_cpu_time() -> None:
