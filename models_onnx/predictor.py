@@ -201,10 +201,11 @@ def prepare() -> None:
 def inherited(directory: Path | str | None = None, schema_hash: str | None = None) -> Predictor:
     """The predictor made before the fork if its files are still the same bytes, else one loaded now.
 
-    Raises what `Predictor.load` raises.
+    It is handed out once per process: a second actor in the same node gets sessions of its own. Raises what
+    `Predictor.load` raises.
     """
     directory = Path(directory) if directory is not None else _DIRECTORY
-    made = _Prepared.predictor
+    made, _Prepared.predictor = _Prepared.predictor, None
     if (
         made is not None
         and made.directory.resolve() == directory.resolve()

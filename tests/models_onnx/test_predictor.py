@@ -270,7 +270,7 @@ from actors import ai_engine
 assert "onnxruntime" not in sys.modules, "importing the engine must not import onnxruntime"
 predictor.prepare()
 assert len(os.listdir("/proc/self/task")) == 1, "a thread was started"
-made = predictor.inherited(None, ai_engine.SCHEMA_HASH)
+made = predictor._Prepared.predictor
 child = os.fork()
 if child == 0:
     code = 1
@@ -281,6 +281,7 @@ if child == 0:
         answers = same.run(window[:, 0].copy(), window)
         other = predictor.inherited(sys.argv[1], ai_engine.SCHEMA_HASH)
         assert same is made and other is not made
+        assert predictor.inherited(None, ai_engine.SCHEMA_HASH) is not made, "handed out twice in one process"
         assert all(answer is not None for answer in answers)
         assert other.run(window[:, 0].copy(), window) == answers
         assert len(os.listdir("/proc/self/task")) == 1
@@ -311,16 +312,30 @@ def test_an_inherited_predictor_whose_files_changed_is_loaded_anew(
     from models_onnx import predictor
 
     made = Predictor.load(shipped)
-    monkeypatch.setattr(predictor._Prepared, "predictor", made)
-    assert inherited(shipped, SCHEMA_HASH) is made
+
+    def prepared() -> Predictor:
+        monkeypatch.setattr(predictor._Prepared, "predictor", made)
+        return inherited(shipped, SCHEMA_HASH)
+
+    assert prepared() is made
     data = (shipped / "mlp.onnx").read_bytes()
     (shipped / "mlp.onnx").write_bytes(data + b"\0")
     with pytest.raises(ModelRefused, match=r"mlp\.onnx: expected SHA-256"):
-        inherited(shipped, SCHEMA_HASH)
+        prepared()
     (shipped / "mlp.onnx").write_bytes(data)
-    assert inherited(shipped, SCHEMA_HASH) is made
+    assert prepared() is made
     rewrite(shipped, lambda old: msgspec.structs.replace(old, ml_opset=4))
-    assert inherited(shipped, SCHEMA_HASH) is not made
+    assert prepared() is not made
+
+
+def test_prepare_says_so_when_a_thread_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    from models_onnx import predictor
+
+    counts = iter((1, 2))
+    monkeypatch.setattr(predictor, "_threads", lambda: next(counts))
+    monkeypatch.setattr(predictor._Prepared, "predictor", None)
+    with pytest.raises(RuntimeError, match=r"onnxruntime started 1 thread\(s\) while models were prepared"):
+        predictor.prepare()
 
 
 def test_prepare_survives_refused_models_so_that_the_node_can_say_it(
