@@ -1,0 +1,78 @@
+"""Small actors for tests of the node: a teller, a hearer, and several that fail."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from supervisor.actor import Actor
+from supervisor.message import Delivery, Message
+
+
+class Fact(Message, frozen=True, kw_only=True):
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+    n: int
+
+
+class Tick(Message, frozen=True, kw_only=True):
+    delivery: ClassVar[Delivery] = Delivery.SYSTEM
+
+
+class Heard(Message, frozen=True, kw_only=True):
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+    n: int
+    life: int
+
+
+class Teller(Actor):
+    """Says Fact 1 … count, one per turn."""
+
+    publishes = (Fact,)
+
+    def init(self, count: int, pause_s: float = 0.001) -> None:  # type: ignore[override]
+        self.n = max((fact.n for fact in self.ctx.recall(Fact)), default=0)
+        self.count, self.pause_s = count, pause_s
+        self.ctx.after(pause_s, Tick())
+
+    def handle(self, message: Message) -> None:
+        if self.n < self.count:
+            self.n += 1
+            self.ctx.publish(Fact(n=self.n))
+            self.ctx.progress("told")
+            self.ctx.after(self.pause_s, Tick())
+
+
+class Hearer(Actor):
+    """Says Heard for every Fact; dies once at `dies_at` in its first life."""
+
+    subscribes = (Fact,)
+    publishes = (Heard,)
+
+    def init(self, dies_at: int = 0) -> None:  # type: ignore[override]
+        self.dies_at = dies_at
+
+    def handle(self, message: Message) -> None:
+        assert isinstance(message, Fact)
+        self.ctx.publish(Heard(n=message.n, life=self.ctx.incarnation))
+        if message.n == self.dies_at and self.ctx.incarnation == 1:
+            raise ValueError(f"fact {message.n} is too much")
+
+
+class BrokenAtStart(Actor):
+    def init(self) -> None:  # type: ignore[override]
+        self.bridge.start()  # type: ignore[attr-defined]  # the founding bug
+
+
+class ExitsTheInterpreter(Actor):
+    def init(self) -> None:  # type: ignore[override]
+        raise SystemExit(3)
+
+
+class Sleeper(Actor):
+    """Takes a message in hand and keeps it."""
+
+    def init(self) -> None:  # type: ignore[override]
+        self.ctx.after(0.01, Tick())
+
+    def handle(self, message: Message) -> None:
+        time.sleep(3600)
