@@ -1,0 +1,265 @@
+"""Where nodes are born: the root's side of its zygotes, one per role.
+
+A dead zygote is one dead zygote: nodes do not notice, it is started again with backoff, and fork requests wait
+meanwhile in a bounded queue. Nothing here blocks: a birth is asked for, and told by a callback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from supervisor.plan import NodeBoot
+from supervisor.runtime import zygote
+from supervisor.runtime.loop import Loop
+from supervisor.runtime.process import Process
+from supervisor.spec import ZygoteSpec
+from supervisor.words import CrashRecord
+
+LONGEST_QUEUE = 256  # more births than that at once are refused, with a sentence
+ANSWER_S = 5.0  # a fork takes milliseconds; a zygote silent for that long is continued, then killed
+IMPORT_S = 120.0  # ccxt.pro takes 0.7 s on an idle machine
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 10.0
+
+Say = Callable[[str], None]
+
+
+class Birth(msgspec.Struct, kw_only=True):
+    """One asked-for node. `born(pid)` or `failed(text, record)` is called once."""
+
+    name: str
+    boot: NodeBoot
+    line: socket.socket  # the node's end of the link; closed here once it is handed over
+    born: Callable[[int], None]
+    failed: Callable[[str, CrashRecord | None], None]
+    asked_at: float = 0.0
+
+
+class Nursery:
+    """All zygotes of one root. Create and use it in the root's main thread only (parent-death signal)."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        specs: tuple[ZygoteSpec, ...],
+        environment: dict[str, str],
+        say: Say,
+        entry: str = zygote.NODE_MAIN,
+    ) -> None:
+        self._roles = {spec.role: _Zygote(loop, spec, environment, say, entry) for spec in specs}
+
+    def start(self) -> None:
+        for one in self._roles.values():
+            one.start()
+
+    def fork(self, role: str, birth: Birth) -> None:
+        """Ask for a node. Answers by `birth.born` or `birth.failed`, never before returning."""
+        one = self._roles.get(role)
+        if one is None:
+            known = ", ".join(self._roles) or "none"
+            birth.line.close()
+            birth.failed(f"{birth.name}: no zygote of role {role!r}; the plan has {known}", None)
+            return
+        one.ask(birth)
+
+    def roles(self) -> list[tuple[str, int]]:
+        """(role, pid) of each zygote, pid 0 while it is down."""
+        return [(role, one.pid) for role, one in self._roles.items()]
+
+    def pids(self) -> set[int]:
+        return {one.pid for one in self._roles.values() if one.pid}
+
+    def renew(self) -> None:
+        """End all zygotes and start new ones from the code that is on disk now. Living nodes keep theirs."""
+        for one in self._roles.values():
+            one.renew()
+
+    def close(self) -> None:
+        for one in self._roles.values():
+            one.close()
+
+
+class _Zygote:
+    def __init__(self, loop: Loop, spec: ZygoteSpec, environment: dict[str, str], say: Say, entry: str) -> None:
+        module = entry.partition(":")[0]
+        self._spec = msgspec.structs.replace(spec, imports=(module, *(m for m in spec.imports if m != module)))
+        self._loop, self._environment, self._say, self._entry = loop, environment, say, entry
+        self._process: Process | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+        self._waiting = False  # it has said that it waits for requests
+        self._queue: deque[Birth] = deque()
+        self._asked: dict[int, Birth] = {}  # sent, not answered
+        self._requests = 0
+        self._failures = 0
+        self._started_at = 0.0
+        self._continued = False
+        self._closed = False
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
+
+    def start(self) -> None:
+        if self._closed or self._process is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        command = [sys.executable, "-m", "supervisor.runtime.zygote", "--fd", str(theirs.fileno())]
+        command += ["--root-pid", str(os.getpid()), "--spec", msgspec.json.encode(self._spec).decode()]
+        try:
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **self._environment, **zygote.REQUIRED_ENVIRONMENT},
+                pass_fds=(theirs.fileno(),),
+            )
+        except OSError as error:
+            ours.close()
+            self._come_back(f"the kernel refused to start it: {error}")
+            return
+        finally:
+            theirs.close()
+        self._process = Process(self._popen.pid)
+        self._line, self._waiting, self._continued = ours, False, False
+        self._started_at = time.monotonic()
+        self._loop.watch(self._process.fileno(), self._on_exit)
+        self._loop.watch(ours.fileno(), self._on_line)
+        self._loop.at(self._started_at + IMPORT_S, lambda born=self._process: self._check_import(born))  # type: ignore[misc]
+
+    def ask(self, birth: Birth) -> None:
+        if len(self._queue) >= LONGEST_QUEUE:
+            birth.line.close()
+            text = f"{birth.name}: {LONGEST_QUEUE} births wait for the zygote {self._spec.role} already"
+            self._loop.at(0.0, lambda: birth.failed(text, None))
+            return
+        self._queue.append(birth)
+        self._send()
+
+    def renew(self) -> None:
+        if self._process is not None and not self._asked:
+            self._failures = 0
+            self._process.send(signal.SIGKILL)  # it holds nothing; the queue waits for the next one
+
+    def close(self) -> None:
+        self._closed = True
+        self._drop_line()  # the zygote ends at the end of its line
+        if self._process is not None:
+            self._process.send(signal.SIGKILL)
+
+    def _send(self) -> None:
+        while self._queue and self._waiting and self._line is not None:
+            birth = self._queue[0]
+            self._requests += 1
+            request = zygote.Fork(request=self._requests, name=birth.name, root_pid=os.getpid(), entry=self._entry)
+            boot = os.memfd_create("boot", os.MFD_CLOEXEC)  # a file, because a packet has an end and settings do not
+            try:
+                os.write(boot, msgspec.msgpack.encode(birth.boot))
+                os.lseek(boot, 0, os.SEEK_SET)
+                socket.send_fds(self._line, [zygote.encode(request)], [birth.line.fileno(), boot])
+            except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                return  # full or dying; its answer or its end brings us back here
+            finally:
+                os.close(boot)
+            self._queue.popleft()
+            birth.line.close()
+            birth.asked_at = time.monotonic()
+            self._asked[request.request] = birth
+            self._loop.at(birth.asked_at + ANSWER_S, lambda n=request.request: self._check_answer(n))  # type: ignore[misc]
+
+    def _on_line(self) -> None:
+        line = self._line
+        while line is not None and line is self._line:
+            try:
+                packet = line.recv(zygote.LARGEST)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                packet = b""
+            if not packet:
+                self._drop_line()
+                break
+            self._hear(zygote.from_zygote.decode(packet))
+        self._send()
+
+    def _hear(self, word: zygote.FromZygote) -> None:
+        match word:
+            case zygote.Waiting():
+                self._waiting = True
+                took_s = time.monotonic() - self._started_at
+                self._say(f"zygote {self._spec.role} (pid {self.pid}) waits for requests after {took_s:.2f} s")
+            case zygote.Forked(request=request, pid=pid):
+                self._failures, self._continued = 0, False
+                birth = self._asked.pop(request, None)
+                if birth is not None:
+                    birth.born(pid)
+            case zygote.Refused(request=request, text=text):
+                birth = self._asked.pop(request, None)
+                if birth is not None:
+                    birth.failed(text, None)
+            case zygote.Unfit(record=record):
+                # It cannot be healed by waiting: those who wait must learn why, so that they can be parked.
+                waiting, self._queue = self._queue, deque()
+                for birth in waiting:
+                    birth.line.close()
+                    birth.failed(record.message, record)
+
+    def _check_answer(self, request: int) -> None:
+        if request not in self._asked or self._process is None:
+            return
+        if not self._continued:
+            self._continued = True
+            self._process.send(signal.SIGCONT)
+            self._say(f"zygote {self._spec.role} (pid {self.pid}) has not answered for {ANSWER_S} s; continued it")
+            self._loop.at(time.monotonic() + 1.0, lambda: self._check_answer(request))
+            return
+        self._say(f"zygote {self._spec.role} (pid {self.pid}) does not answer; killed it, nodes are not touched")
+        self._process.send(signal.SIGKILL)
+
+    def _check_import(self, born: Process) -> None:
+        if self._process is born and not self._waiting:
+            self._say(f"zygote {self._spec.role} (pid {born.pid}) has imported for {IMPORT_S} s; killed it")
+            born.send(signal.SIGKILL)
+
+    def _on_exit(self) -> None:
+        if self._process is None:
+            return
+        status = self._process.reap()
+        if status is None:
+            return
+        self._on_line()  # its last words
+        self._loop.unwatch(self._process.fileno())
+        self._process.close()
+        self._process = None
+        if self._popen is not None:
+            self._popen.returncode = status.code if status.code is not None else -(status.signal or 0)
+        self._drop_line()
+        self._waiting = False
+        asked, self._asked = self._asked, {}
+        for birth in asked.values():
+            # Perhaps the node was born and its pid was not told: then it says Hello on the link itself.
+            birth.failed(f"the zygote {self._spec.role} ended while it forked {birth.name}", None)
+        if not self._closed:
+            how = f"signal {status.signal}" if status.signal is not None else f"exit code {status.code}"
+            self._come_back(f"it ended with {how}")
+
+    def _come_back(self, why: str) -> None:
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures) if self._failures else 0.0
+        self._failures = min(self._failures + 1, 16)
+        self._say(f"zygote {self._spec.role} is down: {why}; again in {pause_s:.1f} s, {len(self._queue)} births wait")
+        self._loop.at(time.monotonic() + pause_s, self.start)
+
+    def _drop_line(self) -> None:
+        if self._line is not None:
+            self._loop.unwatch(self._line.fileno())
+            self._line.close()
+            self._line = None

@@ -1,0 +1,127 @@
+"""One process as the kernel knows it: a pidfd to hold it by, its exit as a fact, and the few calls around birth.
+
+A pid is a number that may be somebody else's tomorrow; a pidfd is the process itself. Everything that waits, signals
+or reads an exit status goes through one. Decides nothing and waits for nothing. Linux only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+from pathlib import Path
+
+import msgspec
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ExitStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process ended. Both fields are `None` when it was not our child: then only the death itself is known."""
+
+    code: int | None = None
+    signal: int | None = None
+
+
+class Process:
+    """A living process, ours or adopted.
+
+    Raises:
+        ProcessLookupError: no process has this pid.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._fd = os.pidfd_open(pid)
+
+    def fileno(self) -> int:
+        """The pidfd; readable once the process has ended."""
+        return self._fd
+
+    def send(self, number: signal.Signals) -> bool:
+        """Send a signal to exactly this process; False when it is gone."""
+        if self._fd < 0:
+            return False
+        try:
+            signal.pidfd_send_signal(self._fd, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def reap(self) -> ExitStatus | None:
+        """The exit status once it has ended, `None` while it lives. Never waits; a child of ours is gone after it."""
+        try:
+            result = os.waitid(os.P_PIDFD, self._fd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:  # adopted: somebody else's child, or already reaped
+            poller = select.poll()
+            poller.register(self._fd, select.POLLIN)
+            return ExitStatus() if poller.poll(0) else None
+        if result is None:
+            return None
+        if result.si_code == os.CLD_EXITED:
+            return ExitStatus(code=result.si_status)
+        return ExitStatus(signal=result.si_status)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def die_with_parent() -> None:
+    """Have the kernel SIGKILL this process when its parent ends, stopped or not. Check `getppid` again afterwards.
+
+    The promise hangs on the parent's *thread* that forked (or that was chosen when the child was re-parented), so
+    parents start children from their main thread only (docs/supervision.md, B4a).
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def become_subreaper() -> None:
+    """Orphans among my descendants become my children, instead of init's."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_name(name: str) -> None:
+    """The name `ps`, `top` and `killall` show; the kernel keeps 15 characters."""
+    Path("/proc/self/comm").write_text(name[:15])
+
+
+def threads() -> list[str]:
+    """Names of the threads of this process, Python's and everybody else's."""
+    return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+
+
+def state_of(pid: int) -> str:
+    """The kernel's state letter ("R", "S", "D", "T", "Z" …), "" when there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return text[text.rindex(")") + 2]
+
+
+def reap_strangers(known: set[int]) -> list[int]:
+    """Reap ended children that nobody waits for, and say which.
+
+    A zygote killed between its two forks leaves its intermediate to the subreaper; without this it stays a zombie.
+    """
+    reaped: list[int] = []
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return reaped
+        if found is None or found.si_pid in known:
+            return reaped
+        os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
+        reaped.append(found.si_pid)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl({option}, {value}): {os.strerror(number)}")
