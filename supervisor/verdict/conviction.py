@@ -45,8 +45,8 @@ def convict(
     owing = [actor for actor in accused if actor.owes_s >= facts.hang_s]
     if function:
         against.append(f"function: {function}")
-    elif owing and len(owing) == len(accused):
-        owed_s = min(actor.owes_s for actor in owing)
+    elif owing:
+        owed_s = max(actor.owes_s for actor in owing)
         against.append(f"function: work waits and nothing was finished for {owed_s:.1f} s")
     elif any(actor.works and actor.flat_s < facts.hang_s for actor in accused) and not starting:
         favour.append("function: work was finished within the window")

@@ -154,6 +154,7 @@ LIVE = [
     ("wrong port, idle", {"flat_s": 1e6}, {"checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.NONE),
     ("red but working", {}, {"checks": (UNEXPLAINED,)}, VerdictKind.CHECK_FAULT, "handler error", Action.NONE),
     ("red and idle", {"flat_s": 1e6}, {"checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "check-unexplained", Action.NONE),
+    ("red, worked half a minute ago", {"flat_s": 30}, {"checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "check-unexplained", Action.NONE),
     ("red once", {}, {"checks": (msgspec.structs.replace(UNEXPLAINED, failures=1),)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("red long ago", {}, {"checks": (msgspec.structs.replace(WRONG_PORT, at=NOW - 50),)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("red before this life", {}, {"checks": (WRONG_PORT,), "state_since": NOW - 0.5}, VerdictKind.HEALTHY, "", Action.NONE),
@@ -376,8 +377,17 @@ def test_a_history_is_bounded_and_forgets_a_former_incarnation() -> None:
     assert reborn.traces[0].first_at == NOW + 1
 
 
-def test_one_old_kernel_reading_is_not_a_state_that_lasted() -> None:
-    history = watched(kernel="T", kernel_s=0.1)
+def test_cpu_shares_of_a_past_moment_are_not_those_of_now() -> None:
+    history = watched(cpu=0.97)
+    for step in range(1, 20):
+        sample = history.traces[0].sample
+        history = history.add(Look(at=NOW + step * STEP_S, incarnation=3, actors=(sample,)))
+
+    assert "CPU unknown" in judge(evidence(history), NOW + 9.5).reason
+
+
+def test_a_kernel_state_of_a_past_moment_is_not_that_of_now() -> None:
+    history = watched(kernel="T", kernel_s=5)
     for step in range(1, 20):
         sample = ActorSample(name="feed", loops=10_000 + step, handled=step)
         history = history.add(Look(at=NOW + step * STEP_S, incarnation=3, actors=(sample,)))
