@@ -383,7 +383,7 @@ def test_cpu_shares_of_a_past_moment_are_not_those_of_now() -> None:
         sample = history.traces[0].sample
         history = history.add(Look(at=NOW + step * STEP_S, incarnation=3, actors=(sample,)))
 
-    assert "CPU unknown" in judge(evidence(history), NOW + 9.5).reason
+    assert "CPU unknown" in judge(evidence(history, hang_after_s=30.0), NOW + 9.5).reason
 
 
 def test_a_kernel_state_of_a_past_moment_is_not_that_of_now() -> None:
