@@ -41,9 +41,7 @@ class Slots:
 
     def __init__(self, instruments: Iterable[Labels], accounts: Iterable[str]) -> None:
         instruments, accounts = list(instruments), list(accounts)
-        self.feed: dict[str, dict[Labels, float]] = {
-            name: dict.fromkeys(instruments, 0.0) for name in FEED_COUNTERS
-        }
+        self.feed: dict[str, dict[Labels, float]] = {name: dict.fromkeys(instruments, 0.0) for name in FEED_COUNTERS}
         self.signals: dict[Labels, float] = {(*i, action): 0.0 for i in instruments for action in ACTIONS}
         self.inference_s: dict[Labels, float] = dict.fromkeys(instruments, UNKNOWN)
         self.orders: dict[Labels, float] = {(account,): 0.0 for account in accounts}
@@ -100,7 +98,7 @@ class Meter(Collector):
         yield _gauge("qt_day_change_ratio", "Equity against the day's start; NaN if unknown", account, slots.day_change)
         yield _gauge("qt_positions", "Open positions", account, slots.positions)
         yield _gauge("qt_account_reconciled", "1 when books and venue are known to agree", account, slots.account_known)
-        dropped = {(): float(slots.dropped_series)}
+        dropped: dict[Labels, float] = {(): float(slots.dropped_series)}
         yield _counter("qt_series_dropped_total", "Series refused because a metric had too many labels", (), dropped)
 
     def _server(self) -> Iterator[Metric]:
@@ -144,7 +142,7 @@ class Meter(Collector):
         yield _gauge(
             "qt_child_resident_bytes", "Resident memory", one, of(lambda c: _number(c.get("rss_mib")) * 1024 * 1024)
         )
-        verdicts = {
+        verdicts: dict[Labels, float] = {
             (name, str(kind)): float(child.get("verdict") == kind)
             for name, child in children.items()
             for kind in VerdictKind

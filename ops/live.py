@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 
 EVERY_S = 0.5
 STALE_S = 3.0  # a quote or a status older than this is shown as old
-WIDE = 150  # columns from which market and tree stand side by side
+WIDE = 146  # columns from which market and tree stand side by side
+MOST_TROUBLES = 5
 LOUD = {"HEALTHY": "green", "BUSY": "cyan", "STARTING": "cyan", "STOPPED": "dim", "READY": "green"}
 
 
@@ -55,26 +55,34 @@ def show(client: Client, home: Path, launch: Launch) -> Iterator[None]:
                     pass  # the header says how old the tree is
                 now = time.monotonic()
                 age_s = now - asked_at if status else None
-                live.update(page(status, age_s, board, launch, now, console.width), refresh=True)
+                live.update(page(status, age_s, board, launch, now, console.width, console.height), refresh=True)
     finally:
         listener.close()
 
 
 def page(
-    status: dict[str, Any] | None, age_s: float | None, board: Board, launch: Launch, now: float, width: int
+    status: dict[str, Any] | None,
+    age_s: float | None,
+    board: Board,
+    launch: Launch,
+    now: float,
+    width: int,
+    height: int = 100,
 ) -> RenderableType:
     """The whole screen as one renderable; pure in its arguments."""
-    tree = _tree(status, width if width < WIDE else width * 11 // 20)
-    rest: list[RenderableType] = [_market(board, now), _signals(board), _positions(board)]
+    rest: list[RenderableType] = [_market(board, now), Text(), _news(board), _positions(board)]
+    top: list[RenderableType] = [_header(status, age_s, board, launch), *_troubles(status), Text()]
     if width >= WIDE:
-        grid = Table.grid(expand=True, padding=(0, 2))
-        grid.add_column(ratio=11)
-        grid.add_column(ratio=9)
-        grid.add_row(tree, Group(*rest))
-        body: RenderableType = grid
+        grid = Table.grid(padding=(0, 3, 0, 0))
+        grid.add_column(no_wrap=True)
+        grid.add_column(ratio=1)
+        grid.add_row(_tree(status, groups=True), Group(*rest))
+        body: list[RenderableType] = [grid]
     else:
-        body = Group(tree, *rest)
-    return Group(_header(status, age_s, board, launch), body, Text("Ctrl-C ends in order", style="dim"))
+        used = len(top) + len(board.quotes) + len(board.positions()) + len(board.orders) + 10
+        room = height - used > len((status or {}).get("children", []))
+        body = [_tree(status, groups=room), Text(), *rest]
+    return Group(*top, *body, Text("Ctrl-C ends in order", style="dim"))
 
 
 def _header(status: dict[str, Any] | None, age_s: float | None, board: Board, launch: Launch) -> Text:
@@ -117,45 +125,59 @@ def _equity(state: dict[str, Any]) -> Text:
     return text
 
 
-def _plain_table(*names: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, header_style="bold")
+def _table(*names: str, cut: str = "") -> Table:
+    """Columns keep their width; only `cut` gives way on a narrow screen."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     for name in names:
-        right = name in ("bid", "ask", "age", "quantity", "entry", "realised")
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "reason", overflow="ellipsis")
+        right = name in ("bid", "ask", "age", "basis", "quantity", "entry", "realised", "mailbox")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+        if name != cut:
+            table.columns[-1].min_width = len(name)
     return table
 
 
-def _tree(status: dict[str, Any] | None, width: int) -> RenderableType:
-    table = _plain_table("name", "state", "verdict", "restarts", "age", "mailbox", "reason")
-    if width < 90:
-        table.columns.pop(5)  # the mailbox is the first to go on a narrow screen
+def _troubles(status: dict[str, Any] | None) -> list[RenderableType]:
+    """One line for each child that is not simply fine, the worst first: who, what, why."""
+    lines: list[RenderableType] = []
+    found = rules.troubles(status) if status else ()
+    for trouble in found[:MOST_TROUBLES]:
+        loud = trouble.verdict in rules.ALARMS or trouble.state.upper() in rules.ALARMS
+        line = Text("! " if loud else "· ", style="bold red" if loud else "yellow")
+        line.append(trouble.sentence(), style="yellow")
+        lines.append(line)
+    if len(found) > MOST_TROUBLES:
+        lines.append(Text(f"  and {len(found) - MOST_TROUBLES} more", style="yellow"))
+    return lines
+
+
+def _tree(status: dict[str, Any] | None, *, groups: bool) -> RenderableType:
+    """The tree; without `groups` only the workers, for screens that are not high enough."""
+    table = _table("name", "state", "verdict", "restarts", "age", "mailbox")
     for child in (status or {}).get("children", []):
-        name, state, verdict, _, restarts, age, mailbox, why = render.row(child)
+        name, state, verdict, _, restarts, age, mailbox, _ = render.row(child)
         group = child.get("kind") == "supervisor"
+        if group and not groups:
+            continue
         loud = not group and (not child.get("ready") or verdict not in rules.CALM)
-        cells = [
-            Text(name, style="dim" if group else "bold" if loud else ""),
+        table.add_row(
+            Text(name if groups else name.strip(), style="dim" if group else "bold yellow" if loud else ""),
             Text(state, style=LOUD.get(state, "red" if state in rules.ALARMS else "yellow")),
             Text(verdict, style=LOUD.get(verdict, "bold red" if verdict in rules.ALARMS else "yellow")),
-            Text(restarts, style="" if restarts.startswith("0") else "yellow"),
+            Text(restarts, style="" if restarts == "0" else "yellow"),
             Text(age, style="dim"),
             Text(mailbox, style="dim"),
-            Text(why, style="yellow"),
-        ]
-        if width < 90:
-            cells.pop(5)
-        table.add_row(*cells)
+        )
     return table
 
 
 def _market(board: Board, now: float) -> Table:
-    table = _plain_table("market", "bid", "ask", "feed", "age", "basis", "opinion")
+    table = _table("market", "bid", "ask", "feed", "age", "basis", "opinion", cut="opinion")
     for (venue, symbol), quote in sorted(board.quotes.items()):
         old_s = None if quote.at is None else now - quote.at
         fresh = quote.status == "LIVE" and old_s is not None and old_s < STALE_S
         base = symbol.split("/")[0]
         table.add_row(
-            f"{venue} {symbol}",
+            f"{venue} {base}",
             Text(_price(quote.bid), style="" if fresh else "dim strike"),
             Text(_price(quote.ask), style="" if fresh else "dim strike"),
             Text(quote.status, style="green" if quote.status == "LIVE" else "bold yellow"),
@@ -166,23 +188,24 @@ def _market(board: Board, now: float) -> Table:
     return table
 
 
-def _signals(board: Board) -> RenderableType:
-    lines = Text()
+def _news(board: Board) -> RenderableType:
+    """The last signals and what became of orders."""
+    lines: list[RenderableType] = []
     for said in list(board.signals)[:3]:
-        style = "green" if said["action"] == "BUY" else "red"
-        lines.append(f"{said['action']:<5}", style=style)
+        line = Text(f"{said['action']:<5}", style="green" if said["action"] == "BUY" else "red")
         confidence, agreement = 100 * float(said["confidence"]), 100 * float(said["agreement"])
-        lines.append(f"{said['symbol']} confidence {confidence:.0f}% agreement {agreement:.0f}%  {said['reason']}\n")
+        line.append(f"{said['symbol']} confidence {confidence:.0f}% agreement {agreement:.0f}%  {said['reason']}")
+        lines.append(line)
     for text in list(board.orders)[:4]:
-        lines.append(f"{text}\n", style="yellow" if text.startswith(("denied", "rejected")) else "")
-    return lines
+        lines.append(Text(text, style="yellow" if text.startswith(("denied", "rejected")) else ""))
+    return Group(*lines)
 
 
 def _positions(board: Board) -> RenderableType:
     rows = board.positions()
     if not rows:
         return Text("no open position" if board.accounts else "", style="dim")
-    table = _plain_table("position", "quantity", "entry", "realised")
+    table = _table("position", "quantity", "entry", "realised")
     for row in rows:
         table.add_row(str(row["symbol"]), str(row["quantity"]), str(row["entry_price"]), str(row["realised"]))
     return table
