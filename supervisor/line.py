@@ -116,7 +116,6 @@ class Line:
         """Confirmed dead, as it was meant to be."""
         assert unit.fate is not None
         fate, unit.fate = unit.fate, None
-        unit.alone = False
         unit.in_line = unit.cause is Cause.GROUP
         self.move(unit, State.STOPPED)
         if fate is State.QUARANTINED:
@@ -207,7 +206,7 @@ class Line:
         if any(child.live for child in unit.children):
             return None
         if unit.failing is not None:
-            unit.fate, unit.alone, unit.last_exit = None, False, unit.failing
+            unit.fate, unit.last_exit = None, unit.failing
             return unit
         self.rest(unit)
         return None

@@ -38,7 +38,7 @@ class Unit:
     cause: Cause = Cause.BOOT  # of the present or the next move
     why: str = ""
     fate: State | None = None
-    alone: bool = False  # goes down on its own, not in its place in a group
+    alone: bool = False  # with a fate: goes down on its own, not in its place in a group
     told: bool = False  # the stop or kill of this incarnation went out
     sentence: ExitReason | None = None  # we are killing it for this (HUNG, START_TIMEOUT)
     failing: ExitReason | None = None  # a supervisor that goes down in order to fail upward

@@ -122,6 +122,7 @@ def test_in_a_group_each_death_is_confirmed_before_the_next_is_told() -> None:
     mark = len(world.actions)
     world.die("a", worked=True)
     assert world.since(mark) == ["stop c 1"]
+    assert world.said(SupervisionKind.GROUP)[0].detail == "b, c"
     world.die("c", ASKED)
     assert world.since(mark) == ["stop c 1", "stop b 1"]
     world.die("b", ASKED)
@@ -427,6 +428,17 @@ def test_a_convicted_child_is_killed_and_counted_as_hung() -> None:
     assert world.view("b").restarts_in_window == 1
 
 
+def test_a_child_convicted_while_starting_is_not_convicted_again_by_its_timeout() -> None:
+    world = abc(start_timeout_s=5.0).boot("a")
+    world.convict("b")
+    world.wait(10)
+    assert world.since(0)[-2:] == ["start b 1", "kill b 1"]
+    world.die("b", KILLED)
+    last = world.view("b").last_exit
+    assert last is not None
+    assert last.kind is ExitKind.HUNG
+
+
 def test_echoes_of_older_incarnations_change_nothing() -> None:
     world = abc().boot()
     world.die("b", worked=True)
@@ -488,6 +500,101 @@ def test_an_ordered_stop_does_not_wait_for_a_slow_sibling() -> None:
     world.order_("stop", "c")
     world.order_("stop", "a")
     assert world.states() == {"a": "stopping", "b": "ready", "c": "stopping"}
+
+
+def test_a_slow_ordered_stop_holds_up_nobodys_restart() -> None:
+    world = abc().boot()
+    world.order_("stop", "c")
+    world.die("a", worked=True)
+    assert world.states() == {"a": "starting", "b": "ready", "c": "stopping"}
+
+
+@pytest.mark.parametrize("way", ["crash", "restart", "start"])
+def test_a_child_that_comes_back_alone_does_not_wait_for_earlier_siblings(way: str) -> None:
+    world = abc().boot()
+    if way == "start":
+        world.order_("stop", "c")
+        world.flow()
+    world.die("b", worked=True)
+    if way == "crash":
+        world.die("c", worked=True)
+    else:
+        world.order_(way, "c")
+        world.flow("c")
+    assert world.states()["b"] == "starting"
+    assert world.view("c").incarnation == 2
+
+
+def test_an_ordered_stop_outlives_the_fall_of_the_group() -> None:
+    world = abc(ALL).boot()
+    world.order_("stop", "c")
+    mark = len(world.actions)
+    world.die("a", worked=True)
+    assert world.since(mark) == [], "b falls with the group, after the death of c"
+    world.flow()
+    assert world.states() == {"a": "ready", "b": "ready", "c": "stopped"}
+
+
+def test_an_order_to_a_child_that_falls_with_its_group_keeps_the_order_of_the_fall() -> None:
+    world = abc(ALL).boot()
+    world.die("a", worked=True)
+    mark = len(world.actions)
+    assert world.order_("stop", "c").code == "ok"
+    assert world.since(mark) == []
+    world.flow()
+    assert world.states() == {"a": "ready", "b": "ready", "c": "stopped"}
+
+
+def test_a_stop_while_a_supervisor_fails_upward_keeps_it_down() -> None:
+    world = two_floors(OnExhausted.ESCALATE, OnExhausted.ESCALATE)
+    for n in range(2):
+        world.die("b", different(n), worked=True)
+        world.flow()
+    world.die("b", different(2), worked=True)
+    assert world.state("s") is State.STOPPING
+    assert world.order_("stop", "s").text == "s stays down once incarnation 1 is confirmed dead"
+    world.flow()
+    world.wait(100)
+    assert world.state("s") is State.STOPPED
+    assert world.view("root").restarts_in_window == 0
+
+
+def test_a_parked_child_stays_parked_when_its_supervisor_is_restarted() -> None:
+    world = World(root(ONE, supervise("s", ONE, [leaf("a"), leaf("b")]))).boot()
+    world.die("a", REFUSED)
+    world.order_("restart", "s")
+    world.flow()
+    assert world.states() == {"a": "quarantined", "b": "ready"}
+
+
+def test_a_subtree_that_is_being_parked_stays_parked_when_its_parent_is_restarted_meanwhile() -> None:
+    s = supervise("s", ONE, [leaf("a"), leaf("b")], intensity=0)
+    world = World(root(ONE, supervise("top", ONE, [s, leaf("z")]))).boot()
+    world.die("b", worked=True)
+    world.order_("restart", "top")
+    world.flow()
+    assert world.state("s") is State.QUARANTINED
+    assert world.states() == {"a": "stopped", "b": "stopped", "z": "ready"}
+
+
+def test_a_new_incarnation_of_a_supervisor_has_new_windows_for_itself_and_its_children() -> None:
+    s = supervise("s", ONE, [leaf("a"), leaf("b", budget=Budget(intensity=1))], intensity=2)
+    world = World(root(ONE, s)).boot()
+    for _ in range(3):
+        world.crash_and_return("b")
+        world.crash_and_return("a")
+        assert (world.view("s").restarts_in_window, world.view("b").restarts_in_window) == (2, 1)
+        world.order_("restart", "s")
+        world.flow()
+        assert (world.view("s").restarts_in_window, world.view("b").restarts_in_window) == (0, 0)
+    assert world.states() == {"a": "ready", "b": "ready"}
+
+
+def test_a_child_stopped_while_starting_did_not_fail_to_start() -> None:
+    world = abc().boot("a")
+    world.order_("stop", "b")
+    world.die("b", CRASH)
+    assert world.view("b").last_exit == CRASH
 
 
 def test_a_stop_cancels_a_pending_restart() -> None:
