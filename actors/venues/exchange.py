@@ -11,10 +11,7 @@ What it does not do: decide anything about books or orders. `actors/rules` decid
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,15 +23,12 @@ CLASS_OF_PRODUCT = {"spot": "binance", "usdm": "binanceusdm"}
 LOOPBACK = "127.0.0.1"
 KEEP_ALIVE_MS = 5_000
 REST_TIMEOUT_MS = 5_000
+RECEIVE_WINDOW_MS = 5_000  # how long a request may travel; `rules.orders.PROOF_AFTER_S` is just above it
 LOCAL_RATE_LIMIT_MS = 5
 
 
 class BadVenue(ValueError):
     """A venue setting that cannot be used. The text names the setting, its value and the rule."""
-
-
-class BadKey(ValueError):
-    """A key or secret that is missing or lies about unprotected. The text never contains the secret."""
 
 
 def stream(product: str, url: str | None) -> Exchange:
@@ -66,7 +60,7 @@ def _build(package: Any, product: str, url: str | None, keys: dict[str, str]) ->
         "fetchMarkets": {"types": ["spot"] if product == "spot" else ["linear"]},
         "maxRetriesOnFailure": 0,  # it would repeat orders, too
         "warnOnFetchOpenOrdersWithoutSymbol": False,
-        "recvWindow": 10_000,
+        "recvWindow": RECEIVE_WINDOW_MS,
     }
     settings: dict[str, Any] = {
         **keys,
@@ -154,6 +148,11 @@ def lost(reason: str) -> Exception:
     return ccxt.NetworkError(reason)  # type: ignore[no-any-return]
 
 
+def refused(reason: str) -> Exception:
+    """An order that this side refuses before the wire, in ccxt's words: rejected for sure."""
+    return ccxt.InvalidOrder(reason)  # type: ignore[no-any-return]
+
+
 def drop(client: Any, reason: str) -> None:
     """Reset one websocket client: pending watchers get the error at once, the next watch dials anew."""
     client.on_error(lost(reason))
@@ -192,7 +191,15 @@ class Guard:
     loop's exception handler: whatever still reaches it naming the receive loop means a dead loop, and resets.
     """
 
-    def __init__(self, exchange: Exchange, *, seen: FrameSeen, malformed: Malformed, closed: Closed) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        seen: FrameSeen,
+        malformed: Malformed,
+        closed: Closed,
+        connected: Callable[[Any], None] = lambda _client: None,
+    ) -> None:
         self.exchange = exchange
         self._seen, self._malformed, self._closed = seen, malformed, closed
         self._handle = exchange.handle_message
@@ -201,6 +208,8 @@ class Guard:
         exchange.client = self._guarded_client
         exchange.on_error = self._error
         exchange.on_close = self._close
+        self._on_connected, self._connected = exchange.on_connected, connected
+        exchange.on_connected = self._open
 
     def _guarded_client(self, url: str) -> Any:
         known = url in (self.exchange.clients or {})
@@ -231,6 +240,10 @@ class Guard:
         self._on_close(client, code)
         self._closed(client, f"closed by the venue with code {code}")
 
+    def _open(self, client: Any, *arguments: Any) -> None:
+        self._on_connected(client, *arguments)
+        self._connected(client)
+
     def unhandled(self, context: dict[str, Any]) -> bool:
         """From the loop's exception handler: True when a receive loop died and its clients were reset."""
         if "receive_loop" not in f"{context.get('message', '')}{context.get('handle', '')}":
@@ -256,36 +269,3 @@ async def quietly(awaitable: Awaitable[Any], timeout_s: float) -> str:
     except Exception as error:  # noqa: BLE001 - closing must not fail the closer; the caller gets the text
         return text_of(error)
     return ""
-
-
-# --- keys ------------------------------------------------------------------------------------------------------------
-
-
-def credentials(account: str, environment: dict[str, str] | None = None) -> tuple[str, str]:
-    """Key and secret of an account from QT_<ACCOUNT>_KEY / _SECRET, or the files that …_KEY_FILE / _SECRET_FILE name.
-
-    Raises:
-        BadKey: neither is set, a file is empty, or a file may be read by other users.
-    """
-    env = dict(os.environ) if environment is None else environment
-    stem = f"QT_{''.join(c if c.isalnum() else '_' for c in account).upper()}"
-    return _credential(env, f"{stem}_KEY"), _credential(env, f"{stem}_SECRET")
-
-
-def _credential(env: dict[str, str], name: str) -> str:
-    if env.get(name):
-        return env[name]
-    where = env.get(f"{name}_FILE")
-    if not where:
-        raise BadKey(f"{name} is not set, and neither is {name}_FILE; a live account needs one of them")
-    path = Path(where)
-    try:
-        mode = path.stat().st_mode
-        value = path.read_text().strip()
-    except OSError as error:
-        raise BadKey(f"{name}_FILE names {path}, which cannot be read: {error.strerror}") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise BadKey(f"{name}_FILE {path} has mode {stat.S_IMODE(mode):o}; other users may read it: chmod 600 it")
-    if not value:
-        raise BadKey(f"{name}_FILE {path} is empty")
-    return value

@@ -6,9 +6,12 @@ ports so that an actor can know the words without importing the room that ccxt l
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import ClassVar
 
+from actors.messages.control import EssState
 from actors.messages.market import FeedStatus
+from actors.rules.orders import Outcome, VenueFill, VenueOrder
 from supervisor.message import Delivery, Message
 
 
@@ -60,3 +63,90 @@ class PortFailed(Message, frozen=True, kw_only=True):
     delivery: ClassVar[Delivery] = Delivery.EVERY
 
     text: str
+
+
+# --- the account's words ---------------------------------------------------------------------------------------------
+
+
+class OrderReport(Message, frozen=True, kw_only=True):
+    """The venue's user stream told how an order stands."""
+
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    order: VenueOrder
+
+
+class FillReport(Message, frozen=True, kw_only=True):
+    """The venue's user stream told a fill."""
+
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    fill: VenueFill
+
+
+class SubmitAnswer(Message, frozen=True, kw_only=True):
+    """What came back from sending an order: the order, or the class of the failure."""
+
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    client_order_id: str
+    order: VenueOrder | None
+    outcome: Outcome | None = None
+    text: str = ""
+
+
+class CancelAnswer(Message, frozen=True, kw_only=True):
+    """What came back from a cancel."""
+
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    client_order_id: str
+    symbol: str
+    tries: int
+    order: VenueOrder | None
+    outcome: Outcome | None = None
+    text: str = ""
+
+
+class FindAnswer(Message, frozen=True, kw_only=True):
+    """What the venue says about one client order id. `ABSENT` only when two endpoints agree."""
+
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    client_order_id: str
+    tries: int
+    order: VenueOrder | None
+    outcome: Outcome | None = None
+    text: str = ""
+
+
+class Picture(Message, frozen=True, kw_only=True):
+    """The account as the venue holds it, read in one go. With a `problem` the rest is empty and means nothing."""
+
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    problem: str = ""
+    balance: Decimal = Decimal(0)
+    currency: str = ""
+    positions: tuple[tuple[str, Decimal, Decimal], ...] = ()
+    orders: tuple[VenueOrder, ...] = ()  # open ones, and those that were asked for
+    absent: tuple[str, ...] = ()  # client order ids asked for that the venue does not know
+    fills: tuple[VenueFill, ...] = ()
+
+
+class StreamChanged(Message, frozen=True, kw_only=True):
+    """The user stream was connected or lost."""
+
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    up: bool
+    reason: str = ""
+
+
+class LatchSeen(Message, frozen=True, kw_only=True):
+    """The emergency stop's latch file changed."""
+
+    delivery: ClassVar[Delivery] = Delivery.SYSTEM
+
+    state: EssState
+    reason: str
