@@ -5,28 +5,38 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from typing import Any
+
+import msgspec
 
 from actors.venues.simulator.server import Server, Settings
 
 
-def serve(settings: Settings, listening: Callable[[int], None] = lambda _port: None) -> None:
-    """Block until SIGINT or SIGTERM. Calls `listening(port)` once the socket listens.
+def serve(*, listening: Callable[[int], None] = lambda _port: None, **settings: Any) -> None:
+    """Block until SIGINT or SIGTERM; calls `listening(port)` once the socket listens.
 
-    Raises OSError (port taken), FileNotFoundError or ValueError (recordings, settings) before it listens, and the
-    market's or player's own exception if that ends it.
+    `settings` are the fields of `server.Settings`: home, host, port, data, speed, faults, seed, symbols, deposits, keys.
+
+    Raises:
+        msgspec.ValidationError: an unknown or ill-typed setting.
+        OSError: the port is taken.
+        FileNotFoundError, ValueError: the recordings, the fault plan or the journal cannot be used.
+        Exception: whatever ended the market or the player later.
     """
-    asyncio.run(_serve(settings, listening))
+    asyncio.run(_serve(msgspec.convert(settings, Settings), listening))
 
 
 async def _serve(settings: Settings, listening: Callable[[int], None]) -> None:
     server = Server(settings)
     stopped = asyncio.Event()
+    server.on_failure = stopped.set
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    listening(await server.start())
-    server.on_failure = stopped.set
-    await stopped.wait()
-    await server.stop()
+    try:
+        listening(await server.start())
+        await stopped.wait()
+    finally:
+        await server.stop()
     if server.failed is not None:
         raise server.failed
