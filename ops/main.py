@@ -275,6 +275,42 @@ def venue_park(
     return park(_home(home), url, parked)
 
 
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the latch.")]
+
+
+@ess_app.command("trigger")
+def ess_trigger(
+    reason: Reason = "",
+    timeout: Annotated[str, typer.Option(help="How long to wait for flat.")] = "60s",
+    home: Home = None,
+) -> int:
+    """Block all new risk at once, cancel everything, close every position. Exit 0 when flat and locked."""
+    from ops.ess import trigger
+    from ops.exits import parse_duration
+
+    return trigger(_home(home), reason, parse_duration(timeout))
+
+
+@ess_app.command("status")
+def ess_status(output: Plain = "text", home: Home = None) -> int:
+    """The latch and the process behind it. Exit 0 inactive, 3 stopped."""
+    from ops.ess import status as show
+
+    return show(_home(home), _one_of(output, ("text", "json"), "--output"))
+
+
+@ess_app.command("reset")
+def ess_reset(
+    reason: Reason = "",
+    confirm: Annotated[str, typer.Option("--confirm", help="The word RESET.")] = "",
+    home: Home = None,
+) -> int:
+    """Allow trading again after an emergency stop: a person, with a reason."""
+    from ops.ess import reset
+
+    return reset(_home(home), reason, confirm)
+
+
 def main() -> None:
     """The console script. Sets the exit code; never shows a traceback for a refusal."""
     try:
