@@ -144,7 +144,7 @@ class Tree:
 
     def _convicted(self, event: Convicted) -> None:
         unit = self._current(event)
-        if unit is not None and unit.state is not State.STOPPING:
+        if unit is not None and unit.sentence is None:  # one that hangs in its stop is killed too
             self._line.convict(unit, ExitKind.HUNG, event.detail)
 
     def _due(self, event: Due) -> None:

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from supervisor.events import Cause, SupervisionKind
+from supervisor.events import SENTENCES, Cause, SupervisionKind
 from supervisor.spec import Backoff, Budget, InvalidSpec, supervise
 from supervisor.tree import Due, Exited, GiveUp, Kill, Order, Ready, Shutdown, Started, Stop, Tree, Verb, Wake
 from supervisor.words import CrashRecord, ExitKind, ExitReason, OnExhausted, Restart, State, Strategy
@@ -426,6 +426,18 @@ def test_a_convicted_child_is_killed_and_counted_as_hung() -> None:
     assert last is not None
     assert (last.kind, last.detail) == (ExitKind.HUNG, "no progress for 9 s, two keys")
     assert world.view("b").restarts_in_window == 1
+
+
+def test_a_child_that_hangs_in_its_stop_can_be_convicted_and_stays_stopped() -> None:
+    world = abc(shutdown_s=float("inf")).boot()
+    world.order_("stop", "b")
+    assert Kill("b", 1, "no progress for 9 s, two keys") in world.convict("b")
+    world.die("b", KILLED)
+    assert world.state("b") is State.STOPPED
+
+
+def test_every_kind_of_record_has_its_sentence() -> None:
+    assert set(SENTENCES) == set(SupervisionKind)
 
 
 def test_a_child_convicted_while_starting_is_not_convicted_again_by_its_timeout() -> None:
