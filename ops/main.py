@@ -239,7 +239,7 @@ def venue_serve(
     data: Data = None,
     speed: Annotated[str | None, typer.Option(help="Of a recording.")] = None,
     faults: Annotated[str, typer.Option(help="Injected into a recording: gap:10,dup:200.")] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Of the built-in market.")] = 7,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the built-in market.")] = None,
     home: Home = None,
 ) -> int:
     """Run a simulator in the foreground, outside the tree (then: qt up --venue-url …)."""

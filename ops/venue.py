@@ -13,24 +13,29 @@ from ops.exits import NO_INPUT, NOT_READY, OK, REFUSED, UNAVAILABLE, USAGE, Refu
 ASK_S = 5.0
 
 
-def serve(home: Path, port: int, data: str | None, speed: str | None, faults: str, seed: int) -> int:
-    """A simulator in the foreground until SIGINT or SIGTERM."""
+def serve(home: Path, port: int, data: str | None, speed: str | None, faults: str, seed: int | None) -> int:
+    """A simulator in the foreground until SIGINT or SIGTERM; its truth is kept in `home/venue`."""
     from actors.venues.simulator.main import serve as serve_venue
-    from actors.venues.simulator.server import Settings
     from ops import prepare
 
+    configured = prepare.settings(prepare.Wishes(seed=seed)).simulator
     folder = str(prepare.recording(data)) if data else ""
+    deposit = str(configured.starting_balance)
     port = prepare.free_port(port, "the simulator", "--port")
-    settings = Settings(
-        home=str(home / "venue"),
-        port=port,
-        data=folder,
-        speed=prepare.speed(speed),
-        faults=prepare.faults(faults),
-        seed=seed,
-    )
+    (home / "venue").mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        serve_venue(settings, lambda taken: print(f"venue on http://127.0.0.1:{taken}", flush=True))
+        serve_venue(
+            listening=lambda taken: print(f"venue on http://127.0.0.1:{taken}", flush=True),
+            home=str(home / "venue"),
+            port=port,
+            data=folder,
+            speed=prepare.speed(speed),
+            faults=prepare.faults(faults),
+            seed=configured.seed,
+            deposits={f"{product}:{configured.currency}": deposit for product in ("spot", "usdm")},
+        )
+    except FileNotFoundError as error:
+        raise Refusal(NO_INPUT, f"the simulator cannot play {folder}: {error}") from error
     except OSError as error:
         raise Refusal(UNAVAILABLE, f"the simulator cannot listen on port {port}: {error}") from error
     except ValueError as error:
