@@ -89,7 +89,11 @@ def test_a_bad_spec_is_refused_with_all_its_faults() -> None:
 # -- restart type x exit kind x strategy ---
 
 ABNORMAL = {kind for kind in ExitKind if kind not in (ExitKind.NORMAL, ExitKind.SHUTDOWN)}
-RESTARTED = {Restart.PERMANENT: set(ExitKind), Restart.TRANSIENT: ABNORMAL, Restart.TEMPORARY: set()}
+RESTARTED: dict[Restart, set[ExitKind]] = {
+    Restart.PERMANENT: set(ExitKind),
+    Restart.TRANSIENT: ABNORMAL,
+    Restart.TEMPORARY: set(),
+}
 RECYCLED = {
     ONE: ["start b 2"],
     ALL: ["stop c 1", "stop a 1", "start a 2", "start b 2", "start c 2"],
