@@ -88,7 +88,7 @@ def test_a_bad_spec_is_refused_with_all_its_faults() -> None:
 
 # -- restart type x exit kind x strategy ---
 
-ABNORMAL = {kind for kind in ExitKind if kind not in (ExitKind.NORMAL, ExitKind.SHUTDOWN)}
+ABNORMAL: set[ExitKind] = {kind for kind in ExitKind if kind not in (ExitKind.NORMAL, ExitKind.SHUTDOWN)}
 RESTARTED: dict[Restart, set[ExitKind]] = {
     Restart.PERMANENT: set(ExitKind),
     Restart.TRANSIENT: ABNORMAL,
