@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from actors.venues.simulator.accounts import Algo, Balance, Order, Truth, Wallet
+from actors.venues.simulator.accounts import Algo, Balance, Order, Position, Truth, Wallet
 from actors.venues.simulator.book import Delta, Snapshot
 from actors.venues.simulator.engine import Engine
 from actors.venues.simulator.errors import VenueError
@@ -303,11 +304,11 @@ def _check(w: World) -> None:
 
 
 def _known(part: Any) -> Any:
-    """Records that hold something: a zero record exists in memory before anything was written of it."""
+    """Without what need not survive: records that hold nothing yet, and an order's place in the market's queue."""
     if not isinstance(part, dict):
         return part
     return {
-        key: value
+        key: replace(value, ahead=D(0)) if isinstance(value, Order) else value
         for key, value in part.items()
-        if not (hasattr(value, "entry") and value.quantity == 0 and value.updated_ms == 0)
+        if not (isinstance(value, Position) and value.quantity == 0 and value.updated_ms == 0)
     }

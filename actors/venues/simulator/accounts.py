@@ -47,7 +47,7 @@ class Order(msgspec.Struct, kw_only=True, tag_field="k", tag="order"):
     executed: Decimal = ZERO
     cost: Decimal = ZERO
     locked: Decimal = ZERO  # spot: what is still set aside for it
-    ahead: Decimal = ZERO  # quantity that stood at its price before it came
+    ahead: Decimal = ZERO  # what stands before it at its price; written with other changes only, not for its own sake
     created_ms: int = 0
     updated_ms: int = 0
 

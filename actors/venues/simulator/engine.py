@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from actors.venues.simulator import matching, wire
+from actors.venues.simulator import admission, matching, wire
 from actors.venues.simulator.accounts import ZERO, Algo, Balance, Fill, Order, Position, Truth
 from actors.venues.simulator.errors import VenueError
 from actors.venues.simulator.instruments import SPOT, USDM, Instrument, known
@@ -23,7 +23,6 @@ from actors.venues.simulator.matching import Taken
 from actors.venues.simulator.settlement import (
     fee_rate,
     initial_margin,
-    needed_lock,
     reducible,
     relock,
     rounded,
@@ -55,7 +54,7 @@ class Engine:
         namesake = self.truth.order_by_client(order.account, order.product, order.client_id)
         if namesake is not None and namesake.open:
             raise _duplicate(order.product)
-        self._check(order)
+        self._admit(order)
         fills = self._accept(order)
         self._done()
         return fills
@@ -66,18 +65,8 @@ class Engine:
         namesake = self.truth.algo_by_client(algo.account, algo.client_id)
         if namesake is not None and namesake.open:
             raise _duplicate(USDM)
-        closable = reducible(self.truth.position(algo.account, algo.symbol), algo.sign)
-        if algo.close_position and not closable:
-            raise VenueError(
-                -4509,
-                "Time in Force (TIF) GTE can only be used with open positions. "
-                "Please ensure that positions are available.",
-            )
-        if algo.reduce_only and not closable:
-            raise VenueError(-2022, "ReduceOnly Order is rejected.")
-        reference = self._reference(algo)
-        if reference is not None and algo.touched(reference):
-            raise VenueError(-2021, "Order would immediately trigger.")
+        position = self.truth.position(algo.account, algo.symbol)
+        admission.check_conditional(algo, position, self._reference(algo))
         algo.algo_id = self.truth.next_id()
         algo.created_ms = algo.updated_ms = now_ms
         self.truth.keep(algo)
@@ -157,51 +146,26 @@ class Engine:
         listing = self.listings.get((product, symbol))
         return listing.instrument if listing else known(product, symbol)
 
-    # -- checks -------------------------------------------------------------------------------------------------
+    # -- life of an order ---------------------------------------------------------------------------------------
 
-    def _check(self, order: Order) -> None:
+    def _admit(self, order: Order) -> None:
         """Everything that refuses an order before it exists."""
-        listing = self.listings[order.product, order.symbol]
-        maker_only = order.type == "LIMIT_MAKER" or order.time_in_force == "GTX"
-        if maker_only and matching.crosses(order, listing.book):
-            raise _would_take(order.product)
+        listing, account = self.listings[order.product, order.symbol], order.account
+        admission.check_post_only(order, listing.book)
         if order.product == SPOT:
-            self._check_balance(order, listing)
-        elif order.reduce_only:
-            if not reducible(self.truth.position(order.account, order.symbol), order.sign):
-                raise VenueError(-2022, "ReduceOnly Order is rejected.")
-        else:
-            self._check_margin(order, listing)
-
-    def _check_balance(self, order: Order, listing: Listing) -> None:
-        asset = listing.instrument.quote if order.side == "BUY" else listing.instrument.base
-        needed = needed_lock(order)
-        if order.type == "MARKET":
-            pieces = self._reach(order)
-            value = sum((price * size for price, size in pieces), ZERO)
-            needed = rounded(value) if order.side == "BUY" else sum((size for _, size in pieces), ZERO)
-        if needed > self.truth.balance(order.account, asset).free:
-            raise VenueError(-2010, "Account has insufficient balance for requested action.")
-
-    def _check_margin(self, order: Order, listing: Listing) -> None:
-        """Raise -2019 when the order would need more margin than there is; a reducing order needs none."""
-        self.truth.position(order.account, order.symbol)  # its leverage counts, also before the first fill
+            i = listing.instrument
+            balance = self.truth.balance(account, i.quote if order.side == "BUY" else i.base)
+            admission.check_balance(order, balance, self._reach(order) if order.type == "MARKET" else [])
+            return
+        position = self.truth.position(account, order.symbol)  # its leverage counts, also before the first fill
+        if order.reduce_only:
+            admission.check_reduces(order, position)
+            return
+        equity = self.truth.wallet(account, listing.instrument.quote).amount + self.unrealised(account)
+        others = list(self.truth.all_open(account, USDM))
         best = matching.opposite(listing.book, order).best()
         price = order.price or (Decimal(best[0]) if best else listing.mark or ZERO)
-        virtual = Order(
-            account=order.account, product=USDM, symbol=order.symbol, order_id=0, client_id="", side=order.side,
-            type="LIMIT", time_in_force="GTC", quantity=order.quantity, price=price,
-        )  # fmt: skip
-        others = list(self.truth.all_open(order.account, USDM))
-        positions = self.positions(order.account)
-        before = initial_margin(positions, others, self.mark)
-        after = initial_margin(positions, [*others, virtual], self.mark)
-        fee = rounded(order.quantity * price * fee_rate(USDM, maker=False))
-        wallet = self.truth.wallet(order.account, listing.instrument.quote).amount
-        if after > before and after + fee > wallet + self.unrealised(order.account):
-            raise VenueError(-2019, "Margin is insufficient.")
-
-    # -- life of an order ---------------------------------------------------------------------------------------
+        admission.check_margin(order, price, equity, self.positions(account), others, self.mark)
 
     def _accept(self, order: Order) -> list[Fill]:
         """The order exists from here on: NEW, then what it can take, then rest in the book or expire."""
@@ -387,7 +351,7 @@ class Engine:
             original_type=algo.type,
         )
         try:
-            self._check(order)
+            self._admit(order)
         except VenueError as refusal:
             algo.failure = refusal.text
             self._end_algo(algo, "REJECTED")
@@ -438,10 +402,3 @@ def _duplicate(product: str) -> VenueError:
     if product == SPOT:
         return VenueError(-2010, "Duplicate order sent.")
     return VenueError(-4116, "ClientOrderId is duplicated.")
-
-
-def _would_take(product: str) -> VenueError:
-    if product == SPOT:
-        return VenueError(-2010, "Order would immediately match and take.")
-    text = "Due to the order could not be executed as maker, the Post Only order will be rejected."
-    return VenueError(-5022, text)

@@ -15,7 +15,8 @@ from actors.venues.simulator.server import Server, Settings
 def serve(*, listening: Callable[[int], None] = lambda _port: None, **settings: Any) -> None:
     """Block until SIGINT or SIGTERM; calls `listening(port)` once the socket listens.
 
-    `settings` are the fields of `server.Settings`: home, host, port, data, speed, faults, seed, symbols, deposits, keys.
+    `settings` are the fields of `server.Settings`: home, host, port, data, speed, faults, seed, symbols, deposits,
+    keys.
 
     Raises:
         msgspec.ValidationError: an unknown or ill-typed setting.

@@ -1,6 +1,6 @@
 """The REST door: one table of endpoints, and what every call passes on its way: faults, key, clock, signature.
 
-An endpoint is a function from a `Call` to a document; `public.py` and `private.py` fill the table. Refusals are
+An endpoint is a function from a `Call` to a document; `public`, `trading` and `account` fill the table. Refusals are
 `VenueError`s, turned into Binance's envelope here and nowhere else.
 """
 
@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -56,7 +57,29 @@ class Call(NamedTuple):
         try:
             return int(text)
         except ValueError:
-            raise VenueError(-1100, f"Illegal characters found in parameter '{name}'.") from None
+            raise _illegal(name) from None
+
+    def decimal(self, name: str) -> Decimal:
+        """A non-negative finite number; absent is 0."""
+        text = self.parameters.get(name, "")
+        if not text:
+            return Decimal(0)
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            raise _illegal(name) from None
+        if not number.is_finite() or number < 0:
+            raise _illegal(name)
+        return number
+
+    def flag(self, name: str) -> bool:
+        return self.parameters.get(name, "false").lower() == "true"
+
+    def side(self) -> str:
+        side = self.need("side").upper()
+        if side not in ("BUY", "SELL"):
+            raise VenueError(-1117, "Invalid side.")
+        return side
 
 
 class Endpoint(NamedTuple):
@@ -137,6 +160,10 @@ class Door:
     def _refuse(self, refusal: VenueError) -> web.Response:
         self.refused[refusal.code] += 1
         return _json({"code": refusal.code, "msg": refusal.text}, refusal.status)
+
+
+def _illegal(parameter: str) -> VenueError:
+    return VenueError(-1100, f"Illegal characters found in parameter '{parameter}'.")
 
 
 def _json(document: Any, status: int = 200) -> web.Response:

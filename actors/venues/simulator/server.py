@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, web
 
 from actors.venues.market import Market
 from actors.venues.simulator import generator, player, report
+from actors.venues.simulator.account import Account
 from actors.venues.simulator.accounts import Balance, Truth, Wallet
 from actors.venues.simulator.control import Control
 from actors.venues.simulator.engine import Engine
@@ -27,10 +28,10 @@ from actors.venues.simulator.generator import Generator
 from actors.venues.simulator.instruments import SPOT, USDM
 from actors.venues.simulator.listing import Listing, Print
 from actors.venues.simulator.player import Player
-from actors.venues.simulator.private import Private
 from actors.venues.simulator.public import Public
 from actors.venues.simulator.rest import Door
 from actors.venues.simulator.streams import Connection, Hub, stream_key
+from actors.venues.simulator.trading import Trading
 from actors.venues.simulator.user_streams import UserStreams
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,8 @@ class Server:
         self.engine = Engine(self.records, self.listings, self.hub.user)
         self._deposit()
         self._users = UserStreams(self.hub, self.records, settings.keys)
-        table = Public(self.listings, self.hub).table() | Private(self.engine, self.listings).table()
+        table = Public(self.listings, self.hub).table()
+        table |= Trading(self.engine, self.listings).table() | Account(self.engine, self.listings).table()
         self._door = Door(table, settings.keys, self.faults)
         self._control = Control(self)
         self._runner: web.AppRunner | None = None
