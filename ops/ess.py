@@ -1,17 +1,18 @@
 """`qt ess`: pull the emergency stop, look at it, and (a person, with a reason) let go of it.
 
-The latch file decides and is written before anything else is tried, so pulling works with a dead server, a wedged root
-and no emergency-stop process. What happens after the latch is that process's work; this verb only watches and tells.
+The latch file decides and is written before anything else is tried, so pulling works with a dead server and a wedged
+root. The work behind it is `actors/ess.py`, in its own process or, where that is gone, in this one.
 """
 
 from __future__ import annotations
 
 import getpass
 import json
+import threading
 import time
 from pathlib import Path
 
-from actors.latch import Latch, path_of, read_latch, write_latch
+from actors.latch import Latch, path_of, read_latch
 from actors.messages.control import EssState
 from ops import render
 from ops.exits import NOT_READY, OK, REFUSED, USAGE, Refusal
@@ -45,37 +46,35 @@ def status(home: Path, output: str) -> int:
 
 
 def trigger(home: Path, reason: str, wait_s: float) -> int:
-    """Write the latch, then wait for the emergency-stop process to report LOCKED (everything cancelled and flat).
+    """Write the latch, then watch until LOCKED: the emergency-stop process works, or this one does where there is none.
 
     Raises:
-        Refusal: NOT_READY when nobody is there to flatten, or it is not done in time. The latch stays in every case.
+        Refusal: NOT_READY when it is not flat and locked in time. The latch stays in every case.
     """
-    reason = _reason(reason)
-    now = time.time_ns()
-    if read_latch(home).state is EssState.INACTIVE:
-        who = f"{getpass.getuser()} (qt ess trigger)"
-        latch = Latch(state=EssState.TRIGGERED, reason=reason, who=who, triggered_ns=now, changed_ns=now)
-        write_latch(home, latch)
-        print(f"TRIGGERED: {path_of(home)} is written; no new risk is taken from now on", flush=True)
-    else:
-        print(f"already {read_latch(home).state}: {read_latch(home).reason}", flush=True)
+    from actors import ess
+
+    latch = ess.trigger(home, f"{getpass.getuser()} (qt ess trigger)", _reason(reason))
+    print(f"{latch.state}: {path_of(home)} says so, no new risk is taken: {latch.reason}", flush=True)
     if holder(home) is None:
-        raise Refusal(
-            NOT_READY,
-            "no emergency-stop process runs in this home: new risk is blocked, but nothing is cancelled or flattened; "
-            "do that at the venue, or start the server (it resumes from the latch)",
-        )
+        print("no emergency-stop process runs in this home; working here, in the foreground", flush=True)
+    worker = threading.Thread(target=ess.run_foreground, args=(home,), kwargs={"timeout_s": wait_s}, daemon=True)
+    worker.start()
     deadline = time.monotonic() + wait_s
-    last = None
+    last = (latch.state, latch.note)
     while True:
+        working = worker.is_alive() and time.monotonic() < deadline
         latch = read_latch(home)
         if (latch.state, latch.note) != last:
             last = (latch.state, latch.note)
             print(f"{latch.state}{': ' + latch.note if latch.note else ''}", flush=True)
         if latch.state is EssState.LOCKED:
             return OK
-        if time.monotonic() > deadline:
-            raise Refusal(NOT_READY, f"still {latch.state} after {wait_s:g} s; it goes on by itself: qt ess status")
+        if not working:
+            raise Refusal(
+                NOT_READY,
+                f"still {latch.state} after {wait_s:g} s ({latch.note or 'nothing done yet'}); new risk stays blocked. "
+                "Look at the venue itself, and call qt ess trigger again to go on",
+            )
         time.sleep(LOOK_EVERY_S)
 
 
@@ -83,23 +82,25 @@ def reset(home: Path, reason: str, confirm: str) -> int:
     """Let go of the latch. Only from LOCKED, only with a reason and the word RESET: never by a script's accident.
 
     Raises:
-        Refusal: USAGE without reason or word, REFUSED in any other state.
+        Refusal: USAGE without reason or word, REFUSED while it is not LOCKED.
     """
+    from actors import ess
+
     reason = _reason(reason)
     latch = read_latch(home)
     if latch.state is EssState.INACTIVE:
         print("INACTIVE already")
         return OK
-    if latch.state is not EssState.LOCKED and holder(home) is not None:
-        raise Refusal(REFUSED, f"the emergency stop is {latch.state} and still at work; wait for LOCKED")
     if confirm != "RESET":
         raise Refusal(
             USAGE,
             f"stopped by {latch.who or 'unknown'}: {latch.reason or 'no reason'}; to trade again say --confirm RESET",
         )
     who = f"{getpass.getuser()} (qt ess reset)"
-    note = f"was {latch.state}: {latch.reason}"[:LONGEST_REASON]
-    write_latch(home, Latch(reason=reason, who=who, changed_ns=time.time_ns(), note=note))
+    try:
+        ess.reset(home, who, reason)
+    except ess.EssRefused as error:
+        raise Refusal(REFUSED, str(error)) from error
     print(f"INACTIVE, reset by {who}: {reason}")
     return OK
 

@@ -36,6 +36,7 @@ END_WITHIN_S = 30.0
 STATUS_EVERY_S = 10.0
 LOOK_EVERY_S = 0.2
 BUILD = "actors.tree:build"
+SIMULATOR_KEYS = {"key": "sim-key", "secret": "sim-secret"}  # the simulator's own; never those of a venue
 
 
 def run(wishes: Wishes, *, detach: bool, live: bool) -> int:
@@ -84,6 +85,7 @@ def compile_plan(launch: Launch, *, check: bool = False) -> None:
     from config.launch import save
 
     save(launch)
+    write_ess_settings(launch)
     scratch = ["-m", "supervisor.runtime.scratch", "--home", launch.home, "--build", BUILD]
     scratch += ["--arguments", json.dumps({"home": launch.home}), *(["--check"] if check else [])]
     questions = [_ask([sys.executable, *scratch]), _ask([sys.executable, "-m", "ops.verify"])]
@@ -92,6 +94,21 @@ def compile_plan(launch: Launch, *, check: bool = False) -> None:
     if faults:
         text = "\n".join(text or f"a scratch process ended with code {code} and said nothing" for text, code in faults)
         raise Refusal(faults[0][1] if faults[0][1] in (64, 66, 69, 75, 78) else BAD_CONFIG, text)
+
+
+def write_ess_settings(launch: Launch) -> None:
+    """What the emergency stop needs to reach the venues by itself, with nothing else of ours alive."""
+    product = {venue.id: venue.product for venue in launch.settings.venues}
+    venues = [
+        {"id": account.venue, "product": product[account.venue], "url": launch.venue_url, **SIMULATOR_KEYS}
+        for account in launch.settings.accounts
+    ]
+    path = Path(launch.home) / "run" / "ess_settings.json"
+    fresh = path.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"schema": 1, "venues": venues}, file)
+    fresh.replace(path)
 
 
 def _ask(argv: list[str]) -> subprocess.Popen[str]:

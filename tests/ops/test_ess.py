@@ -16,13 +16,16 @@ from ops.exits import Refusal
 from supervisor.runtime.locks import Lock
 
 
-def test_without_any_process_the_latch_is_written_and_the_rest_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="nothing is cancelled or flattened") as refused:
-        ess.trigger(tmp_path, "  exchange  hacked ", 5.0)
+def test_without_a_process_the_latch_is_first_and_the_work_is_tried_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Refusal, match="new risk stays blocked") as refused:
+        ess.trigger(tmp_path, "  exchange  hacked ", 1.0)
     assert refused.value.code == 3
     latch = read_latch(tmp_path)
-    assert (latch.state, latch.reason) == (EssState.TRIGGERED, "exchange hacked")
-    assert latch.triggered_ns > 0
+    assert latch.state is not EssState.INACTIVE
+    assert latch.reason == "exchange hacked"
+    assert "working here, in the foreground" in capsys.readouterr().out
 
 
 def test_with_the_process_there_it_waits_until_everything_is_flat(
@@ -57,7 +60,7 @@ def test_a_second_trigger_keeps_the_first_reason(tmp_path: Path) -> None:
     ("state", "at_work", "reason", "confirm", "code"),
     [
         (EssState.LOCKED, True, "checked all", "RESET", None),
-        (EssState.TRIGGERED, False, "checked all", "RESET", None),
+        (EssState.TRIGGERED, False, "checked all", "RESET", 1),
         (EssState.FLATTENING, True, "checked all", "RESET", 1),
         (EssState.LOCKED, True, "", "RESET", 64),
         (EssState.LOCKED, True, "checked all", "", 64),
