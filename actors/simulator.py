@@ -17,14 +17,14 @@ from supervisor.message import Message
 
 
 class Simulator(Actor):
-    """Hosts the simulator port. `settings` are those of the port (host, port, home, data, speed, faults, seed …)."""
+    """Hosts the simulator; `settings` are its own (host, port, home, data, speed, faults, seed …)."""
 
     publishes = (ReplayFinished,)
     ready_after_init = False
 
-    def init(self, port: str | Callable[..., Any] = "actors.venues.sim_port:open", **settings: Any) -> None:
+    def init(self, opens: str | Callable[..., Any] = "actors.venues.sim_port:open", **settings: Any) -> None:
         self._frames = 0
-        self._venue = load(port)(self.ctx.post, **settings)
+        self._venue = load(opens)(self.ctx.post, **settings)
 
     def handle(self, message: Message) -> None:
         match message:

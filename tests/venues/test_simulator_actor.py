@@ -53,7 +53,7 @@ class SilentPort:
 def hosted(port: Callable[..., Any], **settings: Any) -> tuple[Simulator, Door]:
     actor, door = Simulator(), Door()
     actor.ctx = door  # type: ignore[assignment]
-    actor.init(port=port, **settings)
+    actor.init(opens=port, **settings)
     return actor, door
 
 
