@@ -67,7 +67,7 @@ class World:
     def algo(self, side: str, kind: str, trigger: int, quantity: str = "1", **fields: Any) -> Algo:
         algo = Algo(
             account=A, symbol="BTCUSDT", algo_id=0, client_id=fields.pop("client_id", "a"), side=side, type=kind,
-            time_in_force="GTC", quantity=D(quantity), price=D(0), trigger_price=D(trigger),
+            time_in_force="GTC", quantity=D(quantity), price=D(fields.pop("price", 0)), trigger_price=D(trigger),
             working_type=fields.pop("working_type", "CONTRACT_PRICE"), reduce_only=fields.pop("reduce_only", True),
             close_position=fields.pop("close_position", False),
         )  # fmt: skip
@@ -152,7 +152,18 @@ def test_a_conditional_becomes_a_market_order_at_the_touch_and_not_before(
         assert w.truth.orders[algo.order_id].client_id == "a"
         assert w.truth.position(A, "BTCUSDT").quantity == 0
         words = [event["o"]["X"] for product, event in w.told if event["e"] == "ALGO_UPDATE"]
-        assert words == ["NEW", "TRIGGERED", "FINISHED"]
+        assert words == ["NEW", "TRIGGERING", "TRIGGERED", "FINISHED"]
+
+
+def test_a_conditional_with_a_limit_is_finished_only_when_its_order_is() -> None:
+    with world() as w:
+        w.order("usdm", "BUY", "1")
+        algo = w.algo("SELL", "STOP", 95, price=110)
+        w.trade("usdm", 95, "0.1", seller_took=True)
+        order = w.truth.orders[algo.order_id]
+        assert (algo.status, order.status) == ("TRIGGERED", "NEW")
+        w.move(115)
+        assert (algo.status, order.status, order.cost) == ("FINISHED", "FILLED", D(110))
 
 
 def test_a_mark_price_conditional_listens_to_the_mark_and_not_to_the_last_trade() -> None:

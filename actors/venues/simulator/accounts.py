@@ -48,6 +48,7 @@ class Order(msgspec.Struct, kw_only=True, tag_field="k", tag="order"):
     cost: Decimal = ZERO
     locked: Decimal = ZERO  # spot: what is still set aside for it
     ahead: Decimal = ZERO  # what stands before it at its price; written with other changes only, not for its own sake
+    algo_id: int = 0  # of that conditional order
     created_ms: int = 0
     updated_ms: int = 0
 
@@ -80,7 +81,7 @@ class Algo(msgspec.Struct, kw_only=True, tag_field="k", tag="algo"):
     working_type: str  # CONTRACT_PRICE (last trade), MARK_PRICE
     reduce_only: bool
     close_position: bool
-    status: str = "NEW"  # NEW, TRIGGERED, FINISHED, CANCELED, EXPIRED, REJECTED
+    status: str = "NEW"  # NEW, TRIGGERING, TRIGGERED, FINISHED, CANCELED, EXPIRED, REJECTED
     order_id: int = 0
     failure: str = ""
     triggered_ms: int = 0

@@ -85,7 +85,7 @@ class Engine:
         if not algo.open:
             raise VenueError(-2011, "Unknown order sent.")
         self._now_ms = now_ms
-        self._end_algo(algo, "CANCELED")
+        self._turn_algo(algo, "CANCELED")
         self._done()
 
     def set_leverage(self, account: str, symbol: str, leverage: int, now_ms: int) -> Position:
@@ -250,6 +250,7 @@ class Engine:
             self._settle_spot(order, i, fill)
         else:
             self._settle_usdm(order, i, fill)
+            self._finish(order)
         return fill
 
     def _is_filled(self, order: Order) -> bool:
@@ -285,7 +286,7 @@ class Engine:
                 self._end(order, "EXPIRED")
         for algo in self.truth.open_algos(position.symbol):
             if algo.account == position.account and algo.close_position and not reducible(position, algo.sign):
-                self._end_algo(algo, "EXPIRED")
+                self._turn_algo(algo, "EXPIRED")
 
     def _expire_own(self, order: Order) -> None:
         """Self-trade prevention: the account's resting orders that the new one would meet expire first."""
@@ -299,6 +300,7 @@ class Engine:
         self.truth.keep(order)
         changed = self._relock(order) if order.product == SPOT else None
         self._say(order, status)
+        self._finish(order)
         if changed is not None:
             self._say_balances(order.account, changed)
 
@@ -332,7 +334,7 @@ class Engine:
         reduces = algo.reduce_only or algo.close_position
         if reduces and not closable:
             algo.failure = "Reduce Only reject"
-            self._end_algo(algo, "REJECTED")
+            self._turn_algo(algo, "REJECTED")
             return
         order = Order(
             account=algo.account,
@@ -349,21 +351,28 @@ class Engine:
             close_position=algo.close_position,
             stop_price=algo.trigger_price,
             original_type=algo.type,
+            algo_id=algo.algo_id,
         )
         try:
             self._admit(order)
         except VenueError as refusal:
             algo.failure = refusal.text
-            self._end_algo(algo, "REJECTED")
+            self._turn_algo(algo, "REJECTED")
             return
-        algo.status = "TRIGGERED"
-        self.truth.keep(algo)
-        self._say_algo(algo)
+        self._turn_algo(algo, "TRIGGERING")
         self._accept(order)
         algo.order_id = order.order_id
-        self._end_algo(algo, "FINISHED", order)
+        self._turn_algo(algo, "TRIGGERED", order)  # told after the order's own events, as at the real venue
+        self._finish(order)
 
-    def _end_algo(self, algo: Algo, status: str, order: Order | None = None) -> None:
+    def _finish(self, order: Order) -> None:
+        """The conditional order behind an ended order has ended with it."""
+        algo = self.truth.algos.get(order.algo_id)
+        if algo is not None and algo.status == "TRIGGERED" and not order.open:
+            self._turn_algo(algo, "FINISHED", order)
+
+    def _turn_algo(self, algo: Algo, status: str, order: Order | None = None) -> None:
+        """A conditional order leaves NEW, or goes on after that."""
         algo.status, algo.updated_ms = status, self._now_ms
         self.truth.keep(algo)
         self._say_algo(algo, order)
