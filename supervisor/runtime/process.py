@@ -6,6 +6,7 @@ or reads an exit status goes through one. Decides nothing and waits for nothing.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -104,21 +105,19 @@ def state_of(pid: int) -> str:
     return text[text.rindex(")") + 2]
 
 
-def reap_strangers(known: set[int]) -> list[int]:
-    """Reap ended children that nobody waits for, and say which.
+def ended_child() -> int:
+    """The pid of a child that has ended and is not reaped yet, 0 for none. Reaps nothing."""
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return 0
+    return found.si_pid if found is not None else 0
 
-    A zygote killed between its two forks leaves its intermediate to the subreaper; without this it stays a zombie.
-    """
-    reaped: list[int] = []
-    while True:
-        try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return reaped
-        if found is None or found.si_pid in known:
-            return reaped
-        os.waitid(os.P_PID, found.si_pid, os.WEXITED | os.WNOHANG)
-        reaped.append(found.si_pid)
+
+def reap(pid: int) -> None:
+    """Collect an ended child nobody waits for: a zygote killed between its two forks leaves one to the subreaper."""
+    with contextlib.suppress(ChildProcessError):  # somebody did wait for it
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
 
 def _prctl(option: int, value: int) -> None:

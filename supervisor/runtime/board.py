@@ -1,0 +1,119 @@
+"""The status as the world sees it: one map of plain values, composed from what the tree, the watch and the kernel know.
+
+The layout is a contract (DESIGN section 9, schema 1): scripts parse it. Ages and waits are seconds from now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from supervisor.moves import ChildView
+from supervisor.runtime.proc import Memory
+from supervisor.runtime.records import exit_map, wall
+from supervisor.runtime.watch import Seen
+from supervisor.verdict import Verdict
+from supervisor.words import State, VerdictKind
+
+SCHEMA = 1
+_NS = 1e-9
+_OF_SUPERVISOR = {
+    State.READY: VerdictKind.HEALTHY,
+    State.STOPPED: VerdictKind.STOPPED,
+    State.STOPPING: VerdictKind.STOPPED,
+    State.QUARANTINED: VerdictKind.EXHAUSTED,
+    State.RESTARTING: VerdictKind.CRASHED,
+}
+
+
+def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: float) -> dict[str, Any]:
+    """One entry of `children`. `seen` is None for a supervisor: its verdict follows from its state."""
+    verdict = seen.verdict if seen is not None else None
+    kind = verdict.kind if verdict is not None else _OF_SUPERVISOR.get(view.state, VerdictKind.STARTING)
+    actors = seen.actors if seen is not None else []
+    oldest = min((actor.oldest_queued_ns for actor in actors if actor.oldest_queued_ns), default=0)
+    rates = seen.rates if seen is not None else (0.0, 0.0)
+    return {
+        "path": view.path,
+        "name": view.id,
+        "kind": view.kind,
+        "state": str(view.state),
+        "verdict": str(kind),
+        "cause": verdict.cause if verdict is not None else "",
+        "reason": verdict.reason if verdict is not None else "",
+        "incarnation": view.incarnation,
+        "pid": view.pid,
+        "age_s": round(now - view.since, 3),
+        "restarts": {"window": view.restarts_in_window, "limit": view.restart_limit, "total": view.restarts_total},
+        "next_retry_s": None if view.next_retry_at is None else round(max(0.0, view.next_retry_at - now), 3),
+        "mailbox": {
+            "depth": sum(actor.queued for actor in actors),
+            "oldest_s": round(max(0.0, now - oldest * _NS), 3) if oldest else None,
+        },
+        "rates": {"in": round(rates[0], 2), "out": round(rates[1], 2)},
+        "cpu_ratio": round(seen.cpu_ratio, 4) if seen is not None else 0.0,
+        "rss_mib": round(memory.rss_mib, 1) if memory is not None else None,
+        "pss_mib": round(memory.pss_mib, 1) if memory is not None and memory.pss_mib else None,
+        "ready": view.ready,
+        "required": view.required,
+    }
+
+
+def status(
+    server: Mapping[str, Any],
+    views: tuple[ChildView, ...],
+    seen: Mapping[str, Seen],
+    memory: Mapping[int, Memory],
+    now: float,
+) -> dict[str, Any]:
+    """The whole document, supervisors included, the root supervisor first."""
+    children = [child_map(view, seen.get(view.id), memory.get(view.pid or 0), now) for view in views]
+    return {"schema": SCHEMA, "server": dict(server), "children": children}
+
+
+def why(view: ChildView, seen: Seen | None, events: list[dict[str, Any]], now: float) -> dict[str, Any]:
+    """Everything that speaks for and against the verdict on one unit, what was done, and what comes next."""
+    restarts = [event for event in events if event["kind"] == "restarting"]
+    answer: dict[str, Any] = {
+        "schema": SCHEMA,
+        "ok": True,
+        "name": view.id,
+        "path": view.path,
+        "state": str(view.state),
+        "incarnation": view.incarnation,
+        "pid": view.pid,
+        "verdict": _verdict_map(seen.verdict, now) if seen is not None and seen.verdict is not None else None,
+        "last_exit": _exit(view),
+        "next_retry_s": None if view.next_retry_at is None else max(0.0, view.next_retry_at - now),
+        "events": events,
+    }
+    if answer["verdict"] is None:
+        kind = _OF_SUPERVISOR.get(view.state, VerdictKind.STARTING)
+        answer["verdict"] = {"kind": str(kind), "cause": "", "reason": f"{view.id} is {view.state}"}
+    if restarts:
+        answer["last_restart"] = restarts[-1]
+    return answer
+
+
+def _exit(view: ChildView) -> dict[str, Any] | None:
+    if view.last_exit is None:
+        return None
+    fields = exit_map(view.last_exit)
+    if view.last_exit.crash is not None:
+        fields["traceback"] = view.last_exit.crash.traceback
+    return fields
+
+
+def _verdict_map(verdict: Verdict, now: float) -> dict[str, Any]:
+    return {
+        "kind": str(verdict.kind),
+        "cause": verdict.cause,
+        "reason": verdict.reason,
+        "evidence_for": list(verdict.evidence_for),
+        "evidence_against": list(verdict.evidence_against),
+        "since": wall(verdict.since),
+        "action": str(verdict.action),
+        "withheld": verdict.withheld,
+        "next_review": max(0.0, verdict.next_review - now),
+        "actor": verdict.actor,
+    }

@@ -1,0 +1,147 @@
+"""One incarnation of one child while it has, or is about to have, a process; and how it is brought to an end.
+
+The end is a ladder: the polite word, SIGTERM, SIGKILL. A stopped process is continued first, because it hears nothing.
+Each step is a timer in the loop; the ladder ends with the kernel's news of the death, never with a guess.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from supervisor.runtime import link, process
+from supervisor.runtime.loop import Loop, Timer
+from supervisor.runtime.process import ExitStatus, Process
+from supervisor.spec import ChildSpec, NodeStart
+from supervisor.words import CrashRecord
+
+GRACE_S = 0.5  # between SIGTERM and SIGKILL
+
+
+class Life:
+    """What the runtime knows of one incarnation. Facts only; the tree decides."""
+
+    def __init__(self, loop: Loop, id: str, path: str, incarnation: int, spec: ChildSpec) -> None:
+        self.id, self.path, self.incarnation, self.spec = id, path, incarnation, spec
+        self.is_node = isinstance(spec.start, NodeStart)
+        self.begun_at = time.monotonic()
+        self.process: Process | None = None
+        self.line: socket.socket | None = None  # the root's end of a node's link
+        self.pipe = -1  # the ready pipe of a program that speaks
+        self.hello = False
+        self.ready_at: float | None = None
+        self.crash: CrashRecord | None = None
+        self.failed = ""  # why there never was a process
+        self.stopped_for = ""  # we asked it to end
+        self.convicted = ""  # we kill it because it hangs
+        self.doomed = False  # SIGKILL as soon as there is a process
+        self.pings = 0
+        self.ping_since: float | None = None  # when the oldest unanswered ping was sent
+        self.pong_at: float | None = None
+        self._loop = loop
+        self._steps: list[Timer] = []
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process else None
+
+    def ask_to_stop(self, why: str, within_s: float) -> None:
+        """The ladder from its first rung; 0 s is brutal kill, infinity stays on the first rung."""
+        self.stopped_for = why or "asked to"
+        if within_s <= 0:
+            self.kill()
+            return
+        self._say_stop()
+        if not math.isfinite(within_s):
+            return
+        now = time.monotonic()
+        if self.is_node:
+            self._step(now + within_s, lambda: self._signal(signal.SIGTERM))
+            self._step(now + within_s + GRACE_S, self.kill)
+        else:
+            self._step(now + within_s, self.kill)
+
+    def kill(self) -> None:
+        """SIGKILL works on a stopped process too; one that is not born yet is killed at birth."""
+        self.doomed = True
+        if self.process is not None:
+            self.process.send(signal.SIGKILL)
+
+    def resume(self) -> None:
+        """SIGCONT: costs a running process nothing."""
+        if self.process is not None:
+            self.process.send(signal.SIGCONT)
+
+    def is_born(self, pid: int) -> bool:
+        """The process is known; False when it is gone already or was known before."""
+        if self.process is not None:
+            return False
+        try:
+            self.process = Process(pid)
+        except ProcessLookupError:
+            return False
+        if self.doomed:
+            self.process.send(signal.SIGKILL)
+        elif self.stopped_for:
+            self._say_stop()
+        return True
+
+    def ping(self, now: float) -> None:
+        if self.line is None or not self.hello:
+            return
+        self.pings += 1
+        if link.send(self.line, link.Ping(n=self.pings)) and self.ping_since is None:
+            self.ping_since = now
+
+    def pong(self, n: int, now: float) -> None:
+        self.pong_at = now
+        if n >= self.pings:
+            self.ping_since = None
+
+    def reap(self) -> ExitStatus | None:
+        return self.process.reap() if self.process is not None else None
+
+    def close(self) -> None:
+        """Forget everything that has a descriptor or a timer."""
+        for step in self._steps:
+            step.cancel()
+        self.drop_line()
+        self.drop_pipe()
+        if self.process is not None:
+            self._loop.unwatch(self.process.fileno())
+            self.process.close()
+
+    def drop_line(self) -> None:
+        if self.line is not None:
+            self._loop.unwatch(self.line.fileno())
+            self.line.close()
+            self.line = None
+
+    def drop_pipe(self) -> None:
+        if self.pipe >= 0:
+            self._loop.unwatch(self.pipe)
+            with contextlib.suppress(OSError):
+                os.close(self.pipe)
+            self.pipe = -1
+
+    def _say_stop(self) -> None:
+        if self.process is None:
+            return  # at birth
+        if process.state_of(self.process.pid) in ("T", "t"):
+            self.resume()
+        told = self.line is not None and link.send(self.line, link.StopNode(reason=self.stopped_for))
+        if not told:
+            self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send(number)
+            self.process.send(signal.SIGCONT)  # a stopped process would not see the SIGTERM
+
+    def _step(self, at: float, call: Callable[[], None]) -> None:
+        self._steps.append(self._loop.at(at, call))
