@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import queue
 import signal
 import subprocess
@@ -16,7 +17,9 @@ import pytest
 
 from actors.messages.market import ReplayFinished
 from actors.simulator import Simulator
+from actors.venues.market import Market
 from actors.venues.sim_port import VenueFailed, VenueFinished, VenueListening, VenueProgress, open
+from actors.venues.simulator.generator import resume
 from supervisor.message import Message
 from tests.venues.venue_side import client
 
@@ -131,6 +134,20 @@ def serve(home: Path) -> tuple[subprocess.Popen[str], int]:
     return process, int(process.stdout.readline())
 
 
+def test_the_built_in_market_goes_on_where_it_was_and_a_damaged_memory_starts_anew(tmp_path: Path) -> None:
+    saved = tmp_path / "market.pickle"
+    market = Market(3, ("BTC",))
+    for _ in range(50):
+        market.step()
+    saved.write_bytes(pickle.dumps((3, ("BTC",), market)))
+
+    assert resume(saved, 3, ("BTC",)).step() == market.step()
+    assert resume(saved, 4, ("BTC",)).step() == Market(4, ("BTC",)).step()
+    for damage in (b"", b"damage", saved.read_bytes()[:-10]):
+        saved.write_bytes(damage)
+        assert resume(saved, 3, ("BTC",)).step() == Market(3, ("BTC",)).step()
+
+
 @pytest.mark.process
 def test_after_kill_9_the_venue_knows_every_order_it_acknowledged_and_sigterm_ends_it_in_order(tmp_path: Path) -> None:
     async def trade(port: int) -> list[str]:
@@ -152,6 +169,7 @@ def test_after_kill_9_the_venue_knows_every_order_it_acknowledged_and_sigterm_en
             trades = await exchange.fetch_my_trades("BTC/USDT:USDT")
             orders = [await exchange.fetch_order(t["order"], "BTC/USDT:USDT") for t in trades]
             positions = await exchange.fetch_positions(["BTC/USDT:USDT"])
+            assert abs(positions[0]["markPrice"] / positions[0]["entryPrice"] - 1) < 0.005, "the market jumped"
             return [order["clientOrderId"] for order in orders], positions[0]["contracts"]
         finally:
             await exchange.close()

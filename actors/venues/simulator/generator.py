@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 QUOTE = "USDT"
 LATE_S = 1.0  # later than this, steps are skipped instead of caught up
+SAVE_EVERY = 10  # steps
 
 
 def list_instruments(market: Market) -> list[Listing]:
@@ -48,8 +51,32 @@ def list_instruments(market: Market) -> list[Listing]:
     ]
 
 
+def resume(path: Path, seed: int, bases: tuple[str, ...]) -> Market:
+    """The market where its last run left it (prices go on over a restart of the venue), or a new one from the seed."""
+    try:
+        saved: tuple[int, tuple[str, ...], Market] = pickle.loads(path.read_bytes())
+        identity, market = saved[:2], saved[2]
+    except FileNotFoundError:
+        return Market(seed, bases)
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        ValueError,
+        TypeError,
+    ) as unusable:
+        log.warning("%s is of another version or damaged (%r): the market starts anew", path, bad)
+        return Market(seed, bases)
+    if identity != (seed, bases):
+        log.info("the saved market has another seed or other symbols: a new one starts")
+        return Market(seed, bases)
+    return market
+
+
 class Generator:
-    """Steps the market every 100 ms for ever."""
+    """Steps the market every 100 ms for ever, and remembers on disk where it was, to about a second."""
 
     def __init__(
         self,
@@ -59,10 +86,13 @@ class Generator:
         faults: Faults,
         *,
         seed: int,
+        bases: tuple[str, ...],
+        saved: Path,
         traded: Callable[[Listing, Print, Decimal, Decimal], None],
         moved: Callable[[Listing], None],
     ) -> None:
         self.steps = 0
+        self._identity, self._saved = (seed, bases), saved
         self._market, self._listings, self._hub, self._faults = market, listings, hub, faults
         self._traded, self._moved = traded, moved
         self._rng = Random(f"ids:{seed}")
@@ -74,6 +104,8 @@ class Generator:
         due = time.monotonic()
         while True:
             self.step()
+            if self.steps % SAVE_EVERY == 0:
+                self._save()
             due += STEP_S
             wait = due - time.monotonic()
             if wait < -LATE_S:
@@ -92,6 +124,12 @@ class Generator:
                 self._trade(listing, trade.price, trade.quantity, trade.buyer_is_maker, now_ms)
             self._delta(listing, step, now_ms)
             self._moved(listing)
+
+    def _save(self) -> None:
+        """Without fsync: a second of market is no truth that anybody was told to keep."""
+        fresh = self._saved.with_suffix(".new")
+        fresh.write_bytes(pickle.dumps((*self._identity, self._market)))
+        fresh.replace(self._saved)
 
     def state(self) -> dict[str, Any]:
         return {"finished": False, "steps": self.steps}

@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
-from actors.venues.market import Market
 from actors.venues.simulator import generator, player, report
 from actors.venues.simulator.account import Account
 from actors.venues.simulator.accounts import Balance, Truth, Wallet
@@ -184,10 +183,19 @@ class Server:
             )
         if settings.faults:
             raise ValueError(f"a fault plan ({settings.faults}) needs a recording; order live faults at /_venue/fault")
-        market = Market(settings.seed, settings.symbols)
+        saved = Path(settings.home) / "market.pickle"
+        market = generator.resume(saved, settings.seed, settings.symbols)
         self.listings.update({row.instrument.key: row for row in generator.list_instruments(market)})
         return Generator(
-            market, self.listings, self.hub, self.faults, seed=settings.seed, traded=self._traded, moved=self._moved
+            market,
+            self.listings,
+            self.hub,
+            self.faults,
+            seed=settings.seed,
+            bases=settings.symbols,
+            saved=saved,
+            traded=self._traded,
+            moved=self._moved,
         )
 
     def _traded(self, listing: Listing, trade: Print, price: Decimal, quantity: Decimal) -> None:
