@@ -74,7 +74,6 @@ class CrossExchange(Section):
 
 class AiEngine(Section):
     quorum: int = Field(default=3, ge=1, le=MODELS)  # of the four models
-    confidence_floor: float = Field(
         default=0.45, ge=0.34, le=0.99
     )  # pooled probability of the action, of three classes
     cooldown_s: float = Field(default=5.0, ge=0, le=3600)  # between two signals of one instrument
@@ -109,18 +108,12 @@ class OrderLimits(Section):
 
 
 class ExitBrain(Section):
-    stop_atr: float = Field(default=3.0, ge=0.5, le=20)  # initial stop, resting at the venue
-    trail_atr: float = Field(default=2.0, ge=0.5, le=20)  # distance of the trailing stop from the best price
     take_profit_r: float = Field(default=2.0, ge=0.2, le=20)  # in multiples of the risk at entry
     max_holding_s: float = Field(default=60.0, ge=5, le=14 * 86400)
 
 
 class CeoBrain(Section):
     recovery_s: float = Field(default=10.0, ge=1, le=3600)  # all green for this long before the mode may rise
-
-
-class Recorder(Section):
-    status_every_s: float = Field(default=1.0, ge=0.2, le=60)
 
 
 class Gateway(Section):
@@ -181,7 +174,6 @@ class Settings(Section):
     order_limits: OrderLimits = OrderLimits()
     exit_brain: ExitBrain = ExitBrain()
     ceo_brain: CeoBrain = CeoBrain()
-    recorder: Recorder = Recorder()
     gateway: Gateway = Gateway()
 
     def ceiling(self) -> Profile:

@@ -153,7 +153,7 @@ def _troubles(status: dict[str, Any] | None) -> list[RenderableType]:
 def _tree(status: dict[str, Any] | None, *, groups: bool) -> RenderableType:
     """The tree; without `groups` only the workers, for screens that are not high enough."""
     table = _table("name", "state", "verdict", "restarts", "age", "mailbox")
-    for child in (status or {}).get("children", []):
+    for child in render.shown(status or {}):
         name, state, verdict, _, restarts, age, mailbox, _ = render.row(child)
         group = child.get("kind") == "supervisor"
         if group and not groups:

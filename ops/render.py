@@ -62,12 +62,18 @@ def reason(child: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def shown(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the tree: without its root, which the summary line speaks for."""
+    return [child for child in status.get("children", []) if "/" in str(child.get("path", ""))]
+
+
 def table(status: dict[str, Any], *, wide: bool = False, colour: bool = False, width: int | None = None) -> str:
     """The indented tree. `width` cuts the last column on terminals; pipes pass None and get everything."""
     head = ["NAME", "STATE", "VERDICT", "READY", "RESTARTS", "AGE", "MAILBOX"]
     head += ["PID", "INC", "IN/S", "OUT/S", "CPU", "RSS"] if wide else []
     head.append("REASON")
-    lines = [head] + [row(child, wide) for child in status.get("children", [])]
+    children = shown(status)
+    lines = [head] + [row(child, wide) for child in children]
     sizes = [max(len(line[i]) for line in lines) for i in range(len(head) - 1)]
     text = []
     for number, line in enumerate(lines):
@@ -77,7 +83,7 @@ def table(status: dict[str, Any], *, wide: bool = False, colour: bool = False, w
         if width is not None and used + len(last) > width:
             last = last[: max(0, width - used - 1)] + "…" if width - used > 8 else ""
         if number:
-            child = status["children"][number - 1]
+            child = children[number - 1]
             cells[1] = paint(cells[1], _tone(str(child.get("state", ""))), colour)
             cells[2] = paint(cells[2], _tone(str(child.get("verdict", ""))), colour)
             cells[0] = paint(cells[0], DIM if child.get("kind") == "supervisor" else PLAIN, colour)

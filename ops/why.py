@@ -39,7 +39,8 @@ def lines(answer: dict[str, Any], now: float, last_restart: bool = False) -> Ite
             yield f"{title}:"
             found = verdict.get(key) or answer.get(key) or []
             yield from (f"  - {sentence}" for sentence in found) if found else (f"  {none}",)
-        yield f"done:      {verdict.get('action') or answer.get('action') or 'nothing'}"
+        done = str(verdict.get("action") or answer.get("action") or "none")
+        yield f"done:      {'nothing' if done == 'none' else done}"
         yield f"withheld:  {verdict.get('withheld') or answer.get('withheld') or 'nothing'}"
         review = verdict.get("next_review") or answer.get("next_review")
         if review is not None:
@@ -75,6 +76,6 @@ def _block(value: Any, indent: str = "  ") -> Iterable[str]:
         yield f"{indent}{key}: {text}"
     crash = value.get("crash")
     if isinstance(crash, dict):
-        yield from _block(crash, indent)
+        yield from _block({key: item for key, item in crash.items() if key not in value}, indent)
     if value.get("traceback"):
         yield from (indent + "| " + line for line in str(value["traceback"]).rstrip().splitlines())

@@ -96,6 +96,14 @@ def test_a_wrong_file_is_refused_with_line_path_and_remedy(tmp_path: Path, text:
     assert problems(tmp_path, text) == expected
 
 
+def test_no_option_is_without_a_user() -> None:
+    house = Path(__file__).resolve().parents[2]
+    users = "\n".join((house / name).read_text() for name in ("actors/tree.py", "ops/prepare.py", "ops/up.py"))
+    for name in Settings.model_fields:
+        for field in getattr(type(getattr(Settings(), name)), "model_fields", {}):
+            assert re.search(rf"\.{field}\b", users), f"{name}.{field} changes nothing"
+
+
 def test_every_fault_of_every_section_is_reported_at_once(tmp_path: Path) -> None:
     text = "server: {http_port: -1}\nfeed: {x: 1}\nai_engine: {quorum: 9}\norder_limits: {max_positions: 3}\n"
     assert [re.split("[ :]", line)[2] for line in problems(tmp_path, text)] == [

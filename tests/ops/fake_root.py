@@ -63,6 +63,7 @@ def status(*children: dict[str, Any], state: str = "running") -> dict[str, Any]:
 
 
 TREE = status(
+    child("root", kind="supervisor", pid=None),
     child("root/market", kind="supervisor", pid=None),
     child("root/market/feed:binance"),
     child("root/market/cross_exchange", restarts={"window": 1, "limit": 5, "total": 3}),
