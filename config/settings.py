@@ -74,8 +74,6 @@ class CrossExchange(Section):
 
 class AiEngine(Section):
     quorum: int = Field(default=3, ge=1, le=MODELS)  # of the four models
-        default=0.45, ge=0.34, le=0.99
-    )  # pooled probability of the action, of three classes
     cooldown_s: float = Field(default=5.0, ge=0, le=3600)  # between two signals of one instrument
 
 
