@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 QUOTE = "USDT"
 LATE_S = 1.0  # later than this, steps are skipped instead of caught up
 SAVE_EVERY = 10  # steps
+# what unpickling bytes of another version, cut or foreign, raises
+DAMAGED = (pickle.UnpicklingError, EOFError, LookupError, AttributeError, ImportError, ValueError, TypeError)
 
 
 def list_instruments(market: Market) -> list[Listing]:
@@ -58,15 +60,7 @@ def resume(path: Path, seed: int, bases: tuple[str, ...]) -> Market:
         identity, market = saved[:2], saved[2]
     except FileNotFoundError:
         return Market(seed, bases)
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        AttributeError,
-        ImportError,
-        IndexError,
-        ValueError,
-        TypeError,
-    ) as unusable:
+    except DAMAGED as bad:
         log.warning("%s is of another version or damaged (%r): the market starts anew", path, bad)
         return Market(seed, bases)
     if identity != (seed, bases):
