@@ -28,12 +28,12 @@ class Venue:
         with urllib.request.urlopen(f"{self.url}/_venue/{path}", timeout=10) as answer:
             return json.load(answer)
 
-    def post(self, path: str, **document: Any) -> Any:
-        body = json.dumps(document).encode()
-        with urllib.request.urlopen(
-            urllib.request.Request(f"{self.url}/_venue/{path}", body, method="POST"), timeout=10
-        ) as answer:
-            return json.load(answer)
+    def fault(self, kind: str, **document: Any) -> int:
+        """Order a fault; on how many connections it acted at once."""
+        body = json.dumps({"kind": kind, **document}).encode()
+        request = urllib.request.Request(f"{self.url}/_venue/fault", body, method="POST")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(json.load(answer)["injected"])
 
     def price(self, product: str, symbol: str, side: str = "bids") -> float:
         return float(self.get(f"book?product={product}&symbol={symbol}&levels=1")[side][0][0])
