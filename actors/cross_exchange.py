@@ -38,8 +38,10 @@ class CrossExchange(Actor):
     ) -> None:
         """`pairs`: base → {"spot": "binance:BTC/USDT", "usdm": "binanceusdm:BTC/USDT:USDT"}.
 
+        A base of which only one product is configured has readings, too: Unavailable, naming the missing leg.
+
         Raises:
-            ValueError: a pair without exactly these two legs, an instrument in two legs, a limit that is no time.
+            ValueError: a leg of another name, an instrument in two legs, a limit that is no time.
         """
         if not 0 < stale_after_s < float("inf"):
             raise ValueError(f"cross_exchange stale_after_s is {stale_after_s}; it must be positive and finite")
@@ -47,9 +49,11 @@ class CrossExchange(Actor):
         self._said: dict[str, _Said] = {}
         self._legs: dict[str, tuple[str, str]] = {}  # instrument key -> base, product
         for base, legs in pairs.items():
-            if set(legs) != set(PRODUCTS):
+            if not set(legs) <= set(PRODUCTS):
                 raise ValueError(f"cross_exchange pair {base} has the legs {sorted(legs)}; wanted {list(PRODUCTS)}")
             self._pairs[base], self._said[base] = Pair(base, stale_after_s), _Said()
+            for product in set(PRODUCTS) - set(legs):
+                self._pairs[base].feed(product, "not configured", self.ctx.monotonic())
             for product, key in legs.items():
                 if key in self._legs:
                     raise ValueError(f"cross_exchange: {key} is a leg of {self._legs[key][0]} and of {base}")
