@@ -20,6 +20,7 @@ from rich.text import Text
 from actors.rules import gateway as rules
 from ops import render
 from ops.board import TOPICS, Board
+from ops.status import emergency
 
 if TYPE_CHECKING:
     from config.launch import Launch
@@ -55,7 +56,8 @@ def show(client: Client, home: Path, launch: Launch) -> Iterator[None]:
                     pass  # the header says how old the tree is
                 now = time.monotonic()
                 age_s = now - asked_at if status else None
-                live.update(page(status, age_s, board, launch, now, console.width, console.height), refresh=True)
+                drawn = page(status, age_s, board, launch, now, console.width, console.height, emergency(home))
+                live.update(drawn, refresh=True)
     finally:
         listener.close()
 
@@ -68,10 +70,11 @@ def page(
     now: float,
     width: int,
     height: int = 100,
+    stopped: str = "",
 ) -> RenderableType:
     """The whole screen as one renderable; pure in its arguments."""
     rest: list[RenderableType] = [_market(board, now), Text(), _news(board), _positions(board)]
-    top: list[RenderableType] = [_header(status, age_s, board, launch), *_troubles(status), Text()]
+    top: list[RenderableType] = [_header(status, age_s, board, launch, stopped), *_troubles(status), Text()]
     if width >= WIDE:
         grid = Table.grid(padding=(0, 3, 0, 0))
         grid.add_column(no_wrap=True)
@@ -85,7 +88,7 @@ def page(
     return Group(*top, *body, Text("Ctrl-C ends in order", style="dim"))
 
 
-def _header(status: dict[str, Any] | None, age_s: float | None, board: Board, launch: Launch) -> Text:
+def _header(status: dict[str, Any] | None, age_s: float | None, board: Board, launch: Launch, stopped: str) -> Text:
     line = Text()
     if status is None:
         line.append("STARTING", style="bold cyan")
@@ -105,9 +108,8 @@ def _header(status: dict[str, Any] | None, age_s: float | None, board: Board, la
         line.append(f"mode {board.mode}", style="green" if board.mode == "RUN" else "bold yellow")
         line.append(f" ({board.mode_reason})  " if board.mode_reason and board.mode != "RUN" else "  ")
     line.append("  ".join(f"{name} {count}" for name, count in board.counts.items()))
-    ess = str((status or {}).get("server", {}).get("ess_state") or "")
-    if ess and ess != "INACTIVE":
-        line.append(f"  EMERGENCY STOP {ess}", style="bold red")
+    if stopped:
+        line.append(f"\n{stopped}", style="bold red")
     return line
 
 

@@ -38,7 +38,7 @@ def run(home: Path, name: str | None, output: str, watch: bool) -> int:
             else:
                 chosen = select(status, name)
                 code = exit_code(chosen)
-                text = show(chosen, output, colour=colour, width=width)
+                text = show(chosen, output, colour=colour, width=width, stopped=emergency(home))
             if watch and sys.stdout.isatty() and output != "json":
                 text = "\x1b[2J\x1b[H" + text
             print(text, flush=True)
@@ -73,11 +73,25 @@ def exit_code(status: dict[str, Any]) -> int:
     return OK if all_ready(status) else NOT_READY
 
 
-def show(status: dict[str, Any], output: str, *, colour: bool, width: int | None) -> str:
+def show(status: dict[str, Any], output: str, *, colour: bool, width: int | None, stopped: str = "") -> str:
+    """The document, or the summary line and the table; `stopped` is what the emergency stop says, if anything."""
     if output == "json":
         return json.dumps(status)
-    body = render.table(status, wide=output == "wide", colour=colour, width=width)
-    return f"{render.paint(render.summary(status), render.BOLD, colour)}\n{body}"
+    lines = [render.paint(render.summary(status), render.BOLD, colour)]
+    if stopped:
+        lines.append(render.paint(stopped, render.RED, colour))
+    return "\n".join([*lines, render.table(status, wide=output == "wide", colour=colour, width=width)])
+
+
+def emergency(home: Path) -> str:
+    """`EMERGENCY STOP LOCKED: day loss` while the latch is not INACTIVE, else nothing."""
+    if not (home / "state" / "ess.json").exists():
+        return ""
+    from actors.latch import read_latch
+    from actors.messages.control import EssState
+
+    latch = read_latch(home)
+    return "" if latch.state is EssState.INACTIVE else f"EMERGENCY STOP {latch.state}: {latch.reason}"
 
 
 def _down(output: str, sentence: str) -> str:

@@ -13,6 +13,8 @@ from ops.exits import NOT_READY, OK, Refusal
 if TYPE_CHECKING:
     from supervisor.runtime.client import Heard
 
+HOUSEKEEPING = "Marks:"  # how far a sender's journal has come; shown when asked for by name
+
 
 def run(home: Path, topics: list[str], output: str, count: int | None) -> int:
     """Print frames until Ctrl-C or `count`. Topics match by prefix: `Tick:binance:`, `Order`, `Signal:`."""
@@ -26,6 +28,8 @@ def run(home: Path, topics: list[str], output: str, count: int | None) -> int:
     try:
         while True:
             for heard in listener.hear(0.5, most=500):
+                if heard.topic.startswith(HOUSEKEEPING) and not topics:
+                    continue
                 missed = gaps.before(heard)
                 if missed:
                     print(

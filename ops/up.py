@@ -130,6 +130,7 @@ class Flight:
         self.home = home
         self.launch = launch
         self.began = time.monotonic()
+        self._started_at = time.time()
         self.client: Client = Client(home)
         self.log = home / "logs" / "server.log" if log else None
         self._asked_to_end = 0.0
@@ -205,7 +206,7 @@ class Flight:
     def ended(self) -> int:
         """The last line, and the exit code: the heart's own, or 70 when it was killed."""
         code = self.heart.returncode
-        took = render.age(time.monotonic() - self.began)
+        took = render.age(time.monotonic() - self.began) + self._reason()
         report = f"; report: {self.launch.report}" if self.launch.report and Path(self.launch.report).exists() else ""
         if code == OK:
             print(f"ended in order after {took}{report}")
@@ -215,6 +216,17 @@ class Flight:
         for line in self._last_words():
             print(f"  {line}", file=sys.stderr)
         return GAVE_UP if code < 0 else code
+
+    def _reason(self) -> str:
+        """`: the recording is over`, as the root wrote it when it ended; nothing when it could not."""
+        path = self.home / "run" / "exit.json"
+        try:
+            if path.stat().st_mtime < self._started_at:
+                return ""
+            reason = str(json.loads(path.read_text()).get("reason") or "")
+        except (OSError, ValueError, AttributeError):
+            return ""
+        return f": {reason}" if reason else ""
 
     def _last_words(self) -> list[str]:
         if self.log is None or not self.log.exists():

@@ -48,15 +48,19 @@ def lines(answer: dict[str, Any], now: float, last_restart: bool = False) -> Ite
     restart = answer.get("last_restart")
     if restart:
         yield "last restart:"
-        yield from _block(restart)
+        yield from _block({key: restart[key] for key in ("sentence", "cause") if key in restart})
     elif last_restart:
         yield f"{answer.get('name', '?')} was not restarted since the server started"
     last = answer.get("last_exit")
     if last:
         yield "last exit:"
         yield from _block(last)
-    for event in answer.get("events") or answer.get("history") or []:
-        yield f"  · {event.get('sentence', event) if isinstance(event, dict) else event}"
+    for event in [] if last_restart else answer.get("events") or answer.get("history") or []:
+        if isinstance(event, dict):
+            clock = time.strftime("%H:%M:%S", time.localtime(float(event.get("at") or 0)))
+            yield f"  {clock} {event.get('sentence', event)}"
+        else:
+            yield f"  {event}"
 
 
 def _ahead(review: float, now: float) -> float:

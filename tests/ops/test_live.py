@@ -12,7 +12,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from actors.latch import Latch, write_latch
 from actors.messages.account import AccountState, Position
+from actors.messages.control import EssState
 from actors.messages.market import CrossReading, FeedState, FeedStatus, Stale, Tick, Unavailable, Value
 from actors.messages.orders import OrderDenied
 from actors.messages.signals import Action, Hold, Signal
@@ -20,6 +22,7 @@ from config.launch import Launch
 from config.settings import Settings
 from ops.board import Board, reading
 from ops.live import page, show
+from ops.status import emergency
 from ops.status import show as status_text
 from supervisor.message import SCHEMA, Envelope, Message, Provenance, topic_of
 from supervisor.runtime.client import Client, decode
@@ -115,6 +118,17 @@ def test_on_a_low_screen_the_groups_go_first_and_trouble_stays() -> None:
     low = screen(board(STATE), tree, height=12)
     assert "a_group" not in low
     assert "! feed:binance is CRASH_LOOP: KeyError in init" in low
+
+
+def test_an_emergency_stop_is_on_every_screen(tmp_path: Path) -> None:
+    assert emergency(tmp_path) == ""
+    write_latch(tmp_path, Latch(state=EssState.LOCKED, reason="day loss 1.2 %"))
+    said = emergency(tmp_path)
+    assert said == "EMERGENCY STOP LOCKED: day loss 1.2 %"
+    console = Console(width=100, file=io.StringIO())
+    console.print(page(status(CALM), 0.1, board(STATE), LAUNCH, 1.0, 100, 40, said))
+    assert said in console.file.getvalue()  # type: ignore[attr-defined]
+    assert said in status_text(status(CALM), "table", colour=False, width=None, stopped=said)
 
 
 def test_a_quote_without_news_shows_its_age_and_a_silent_root_is_said() -> None:

@@ -1,0 +1,69 @@
+"""The verbs on the real heart and root, over a toy tree: what a person types in the first five minutes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.runtime.client import running
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = 'import sys\nfrom ops import main, up\nup.BUILD = "tests.ops.toy_house:build"\nsys.argv[0] = "qt"\nmain.main()'
+Qt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def qt(tmp_path: Path) -> Iterator[Qt]:
+    env = {**os.environ, "QT_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    env.pop("NOTIFY_SOCKET", None)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-c", SCRIPT, *words]
+        return subprocess.run(argv, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=90, check=False)
+
+    yield run
+    if running(tmp_path) is not None:
+        run("down")
+
+
+def test_up_status_why_orders_and_down(qt: Qt, tmp_path: Path) -> None:
+    up = qt("up", "--detach", "--http-port", "0")
+    assert (up.returncode, up.stderr) == (0, "")
+    assert up.stdout.startswith("ready: ")
+
+    second = qt("up", "--detach", "--http-port", "0")
+    assert (second.returncode, "already runs" in second.stderr) == (75, True)
+
+    status = json.loads(qt("status", "-o", "json").stdout)
+    assert status["schema"] == 1
+    assert {child["name"] for child in status["children"]} >= {"market", "steady", "doomed", "watch", "other"}
+
+    deadline = time.monotonic() + 60
+    while json.loads(qt("status", "doomed", "-o", "json").stdout)["children"][0]["state"] != "quarantined":
+        assert time.monotonic() < deadline
+    why = qt("why", "doomed").stdout
+    assert "doomed: CRASH_LOOP" in why
+    assert "the same every time" in why
+    assert "| KeyError" in why
+
+    assert qt("stop", "steady").returncode == 0
+    assert "steady" in qt("wait", "--timeout", "0.2s").stderr
+    assert qt("status").returncode == 3
+    assert qt("start", "steady").returncode == 0
+    assert qt("wait", "steady", "--timeout", "30s").returncode == 0
+    assert "quarantined" in qt("events").stdout
+    assert "steady" in qt("vitals").stdout
+    assert "did you mean steady" in qt("why", "stedy").stderr
+
+    assert qt("down").stdout == "down, in order\n"
+    assert running(tmp_path) is None
+    assert qt("status").returncode == 3
