@@ -77,7 +77,8 @@ models: $(STAMP)
 	$(PY) -m models_onnx.train $(ARGS)
 
 bench: $(STAMP)
-	$(PY) -m benchmarks $(ARGS)
+	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
+		echo "== $$file"; $(PY) -m benchmarks.$$(basename "$$file" .py) $(ARGS); done
 
 # The interpreter that would be taken, for scripts.
 python:
