@@ -42,7 +42,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
         self._signals: dict[int, Callable[[], None]] = {}
-        self._running = False
+        self._stopped = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.watch(self._wake_read, self._on_signal)
 
@@ -70,8 +70,7 @@ class Loop:
 
     def run(self) -> None:
         """Until `stop()`."""
-        self._running = True
-        while self._running:
+        while not self._stopped:
             self.turn()
 
     def turn(self, longest_s: float = 60.0) -> None:
@@ -84,14 +83,14 @@ class Loop:
             if call is not None:
                 self._guarded(call)
         now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now and self._running:
+        while self._timers and self._timers[0][0] <= now and not self._stopped:
             timer = heapq.heappop(self._timers)[2]
             call, timer.call = timer.call, None
             if call is not None:
                 self._guarded(call)
 
     def stop(self) -> None:
-        self._running = False
+        self._stopped = True
 
     def close(self) -> None:
         self._epoll.close()

@@ -38,7 +38,7 @@ class Birth(msgspec.Struct, kw_only=True):
 
     name: str
     boot: NodeBoot
-    line: socket.socket  # the node's end of the link; closed here once it is handed over
+    line: socket.socket  # the node's end of the link; closed here once the zygote has answered
     born: Callable[[int], None]
     failed: Callable[[str, CrashRecord | None], None]
     asked_at: float = 0.0
@@ -103,6 +103,7 @@ class _Zygote:
         self._failures = 0
         self._started_at = 0.0
         self._continued = False
+        self._unread = False  # it ended before it read all our requests
         self._closed = False
 
     @property
@@ -171,7 +172,6 @@ class _Zygote:
             finally:
                 os.close(boot)
             self._queue.popleft()
-            birth.line.close()
             birth.asked_at = time.monotonic()
             self._asked[request.request] = birth
             self._loop.at(birth.asked_at + ANSWER_S, lambda n=request.request: self._check_answer(n))  # type: ignore[misc]
@@ -183,7 +183,8 @@ class _Zygote:
                 packet = line.recv(zygote.LARGEST)
             except BlockingIOError:
                 break
-            except ConnectionResetError:
+            except ConnectionResetError:  # the kernel's word for: it ended with packets of ours unread
+                self._unread = True
                 packet = b""
             if not packet:
                 self._drop_line()
@@ -201,10 +202,12 @@ class _Zygote:
                 self._failures, self._continued = 0, False
                 birth = self._asked.pop(request, None)
                 if birth is not None:
+                    birth.line.close()
                     birth.born(pid)
             case zygote.Refused(request=request, text=text):
                 birth = self._asked.pop(request, None)
                 if birth is not None:
+                    birth.line.close()
                     birth.failed(text, None)
             case zygote.Unfit(record=record):
                 # It cannot be healed by waiting: those who wait must learn why, so that they can be parked.
@@ -244,13 +247,21 @@ class _Zygote:
             self._popen.returncode = status.code if status.code is not None else -(status.signal or 0)
         self._drop_line()
         self._waiting = False
-        asked, self._asked = self._asked, {}
-        for birth in asked.values():
-            # Perhaps the node was born and its pid was not told: then it says Hello on the link itself.
-            birth.failed(f"the zygote {self._spec.role} ended while it forked {birth.name}", None)
+        self._take_back()
         if not self._closed:
             how = f"signal {status.signal}" if status.signal is not None else f"exit code {status.code}"
             self._come_back(f"it ended with {how}")
+
+    def _take_back(self) -> None:
+        """The requests a dead zygote did not answer. It forks one at a time, so only the oldest can have begun."""
+        asked, self._asked = list(self._asked.values()), {}
+        if asked and not (self._unread and len(asked) == 1):
+            first = asked.pop(0)
+            # Perhaps that node was born and its pid was not told: then it says Hello on the link itself.
+            first.line.close()
+            first.failed(f"the zygote {self._spec.role} ended while it forked {first.name}", None)
+        self._queue.extendleft(reversed(asked))
+        self._unread = False
 
     def _come_back(self, why: str) -> None:
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures) if self._failures else 0.0

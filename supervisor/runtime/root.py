@@ -102,6 +102,7 @@ class Root(runner.Owner):
         self._was_ready = False
         self._orders = 0
         self._dumped: dict[str, str] = {}  # id -> stacks of the incarnation that is being convicted
+        self._alarmed: set[str] = set()  # whose last recorded verdict was no quiet one
         self._stranger = 0
         self._over = False
         self._code_stamp = _newest(plan.own_roots)
@@ -258,8 +259,7 @@ class Root(runner.Owner):
 
     def _on_verdict(self, verdict: Verdict, before: Verdict | None, now: float) -> None:
         life = self.runner.lives.get(verdict.name)
-        old = (before.kind, before.cause) if before is not None else (VerdictKind.STARTING, "")
-        changed = (verdict.kind, verdict.cause) != old
+        changed = before is None or (verdict.kind, verdict.cause) != (before.kind, before.cause)
         free = life is not None and not life.convicted and not life.stopped_for
         if life is not None and free and verdict.action is Action.CONTINUE:
             life.resume()
@@ -271,7 +271,7 @@ class Root(runner.Owner):
             if life.line is not None:
                 link.send(life.line, link.StopNode(reason=verdict.reason))
             self._convict(life, verdict, now, FAREWELL_S, done="its stacks are written, then its node is restarted")
-        elif changed and not (verdict.kind in QUIET and old[0] in QUIET):
+        elif (changed and not _is_quiet(verdict)) or (_is_quiet(verdict) and verdict.name in self._alarmed):
             self._say(verdict, life, now)
 
     def _convict(self, life: Life, verdict: Verdict, now: float, after_s: float, *, done: str) -> None:
@@ -290,6 +290,7 @@ class Root(runner.Owner):
         self.loop.at(now + after_s, execute)
 
     def _say(self, verdict: Verdict, life: Life | None, now: float, *, done: str = "") -> None:
+        (self._alarmed.discard if _is_quiet(verdict) else self._alarmed.add)(verdict.name)
         view = self._view(verdict.name)
         path = view.path if view is not None else verdict.name
         self.records.verdict(verdict, path, life.incarnation if life is not None else 0, now, done=done)
@@ -375,6 +376,11 @@ class Root(runner.Owner):
 
     def _complain(self, where: str, error: Exception) -> None:
         self.log.error("a fault in the root itself", where=where, error=repr(error), traceback=traceback.format_exc())
+
+
+def _is_quiet(verdict: Verdict) -> bool:
+    """Not worth a record by itself: the usual, and what every start passes through."""
+    return verdict.kind in QUIET or verdict.cause in ("not-seen-yet", "no-look")
 
 
 def _newest(roots: Sequence[str]) -> int:
