@@ -89,6 +89,89 @@ def test_a_status_fault_answers_with_its_status_and_retry_after(simulator: Start
     drive(venue, act)
 
 
+def test_an_answer_that_breaks_off_leaves_an_executed_order_and_an_error(simulator: Start) -> None:
+    venue = simulator()
+    venue.post("fault", kind="cut")
+
+    async def act(exchange: Any) -> None:
+        with pytest.raises(ccxt.BaseError):
+            await exchange.create_order(SYMBOL, "market", "buy", 0.01, params={"newClientOrderId": "half"})
+
+    drive(venue, act)
+    assert {fill["client_id"] for fill in venue.get("truth")["fills"]} == {"half"}
+
+
+def test_a_call_can_be_answered_with_any_text(simulator: Start) -> None:
+    venue = simulator()
+    venue.post("fault", kind="answer", text="<html>busy</html>", path="/fapi/v1/order", count=1)
+
+    async def act(exchange: Any) -> None:
+        order = await exchange.create_order(SYMBOL, "market", "buy", 0.01)
+        assert order["id"] is None  # ccxt takes HTML with status 200 for a success
+
+    drive(venue, act)
+    assert venue.get("truth")["fills"] == []
+
+
+@pytest.mark.parametrize(("kind", "heard"), [("user_drop", 1), ("user_dup", 3), ("clear", 2)])
+def test_user_events_are_lost_or_doubled_as_ordered(simulator: Start, kind: str, heard: int) -> None:
+    venue = simulator()
+    events: list[str] = []
+
+    async def act(exchange: Any) -> None:
+        inner = exchange.handle_message
+
+        def listen(socket: Any, message: Any) -> None:
+            events.append(message.get("e", ""))
+            inner(socket, message)
+
+        exchange.handle_message = listen
+        watching = asyncio.create_task(exchange.watch_orders(SYMBOL))
+        await until(lambda: any(c["user"] for c in venue.get("state")["connections"]), "the user stream")
+        venue.post("fault", kind=kind, product="usdm")
+        await exchange.create_order(SYMBOL, "market", "buy", 0.002)
+        await until(lambda: "ACCOUNT_UPDATE" in events, "the last event")
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    drive(venue, act)
+    assert events.count("ORDER_TRADE_UPDATE") == heard
+
+
+def test_a_subscription_that_is_never_acknowledged_hangs_and_the_next_one_works(simulator: Start) -> None:
+    venue = simulator()
+    venue.post("fault", kind="no_ack", product="usdm")
+
+    async def act(exchange: Any) -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await watch_books(exchange, 1, patience_s=1.0)
+        assert venue.get("state")["faults"] == {"no_ack": 1}
+        venue.post("fault", kind="abort", product="usdm")
+        await until(lambda: not venue.get("state")["connections"], "the old connection to be gone")
+        for _ in range(3):
+            try:
+                await watch_books(exchange, 2)
+                return
+            except ccxt.NetworkError:
+                continue
+        raise AssertionError("no book after the third dial")
+
+    drive(venue, act)
+
+
+def test_a_refused_handshake_is_an_error_and_the_next_dial_works(simulator: Start) -> None:
+    venue = simulator()
+    venue.post("fault", kind="handshake", status=429, retry_after=1)
+
+    async def act(exchange: Any) -> None:
+        with pytest.raises(ccxt.NetworkError):
+            await watch_books(exchange, 1)
+        await watch_books(exchange, 2)
+
+    drive(venue, act)
+    assert venue.get("state")["faults"] == {"handshake": 1}
+
+
 @pytest.mark.parametrize("kind", ["close", "abort", "gap"])
 def test_a_broken_stream_is_noticed_and_the_book_comes_back_true(simulator: Start, kind: str) -> None:
     venue = simulator()

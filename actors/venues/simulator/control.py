@@ -1,6 +1,25 @@
 """The judge's own door, `/_venue/…`: truth, state and book to read; faults and parking to order.
 
 It is no part of the simulated venue and needs no key: it listens on the same 127.0.0.1 port.
+
+`POST /_venue/fault {"kind": …}`; every field but `kind` is optional, `product` (spot, usdm), `symbol`, `path` and
+`stream` (a part of a stream's name, or "user") narrow it down, `count` repeats it:
+
+    gap, dup, garble            the next `count` depth deltas are lost, sent twice, cut so that they are no JSON
+    user_drop, user_dup         the next user events are lost, sent twice
+    no_ack                      the next SUBSCRIBE is neither acknowledged nor done
+    handshake                   the next websocket handshake is refused with `status` (503) and `retry_after`
+    close, abort                now: matching sockets get a close frame with `code` (1001), or their TCP is cut
+    stall                       now: data is withheld for `seconds` (10), pings and answers go on
+    kill_listen_key             now: all listen keys die
+    terminate_user_stream       now: spot user streams end with eventStreamTerminated
+    reject                      the next new order is refused with `code` (-2010) and `text`
+    delay, timeout              the next new order waits `seconds` before or after (`when`) it is executed; timeout
+                                answers 504 then, delay answers properly
+    cut                         the next new order is executed, its answer breaks off half-way
+    status                      the next call (`path`) is answered `status` with `code`, `text` and `retry_after`
+    answer                      the next call is answered `status` (200) with `text` as it is: HTML, nothing, half JSON
+    clear                       forget what is ordered and end all stalls
 """
 
 from __future__ import annotations
@@ -13,14 +32,11 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
-from actors.venues.simulator.faults import DELTA_FAULTS, Fault, Faults
+from actors.venues.simulator.faults import KINDS, NOW_FAULTS, Fault, Faults
 from actors.venues.simulator.streams import Connection, Hub, Stall
 
 log = logging.getLogger(__name__)
 
-ORDER_FAULTS = ("reject", "delay", "timeout")
-NOW_FAULTS = ("close", "abort", "stall", "kill_listen_key", "terminate_user_stream", "clear")
-KINDS = (*DELTA_FAULTS, *ORDER_FAULTS, "status", *NOW_FAULTS)
 _FIELDS = (
     "kind",
     "count",

@@ -6,6 +6,7 @@ player, the generator, the streams and the REST door ask what to do and say that
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -15,7 +16,14 @@ from typing import Any
 
 import msgspec
 
+log = logging.getLogger(__name__)
+
 DELTA_FAULTS = ("gap", "dup", "garble")
+USER_FAULTS = ("user_drop", "user_dup")
+ORDER_FAULTS = ("reject", "delay", "timeout", "cut")
+CALL_FAULTS = ("status", "answer")
+NOW_FAULTS = ("close", "abort", "stall", "kill_listen_key", "terminate_user_stream", "clear")
+KINDS = (*DELTA_FAULTS, *USER_FAULTS, "no_ack", "handshake", *ORDER_FAULTS, *CALL_FAULTS, *NOW_FAULTS)
 LOG_LIMIT = 10_000
 MARGIN_S = 5.0  # no planned fault this near to the first or the last frame of a recording
 
@@ -67,6 +75,7 @@ class Faults:
     def note(self, kind: str, product: str, symbol: str = "", event_ns: int = 0, detail: str = "") -> None:
         """Write down that a fault was injected now."""
         self.injected[kind] += 1
+        log.info("fault injected: %s %s %s %s", kind, product, symbol, detail)
         entry = {
             "kind": kind,
             "product": product,

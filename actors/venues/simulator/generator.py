@@ -141,6 +141,8 @@ class Generator:
         if self._hub.subscribed((*key, "aggTrade")):
             event = {"e": "aggTrade", "E": now_ms, "s": i.symbol, "a": trade.t, "p": trade.p, "q": trade.q,
                      "f": trade.t, "l": trade.t, "T": now_ms, "m": buyer_is_maker}  # fmt: skip
+            if i.product != USDM:
+                event["M"] = True
             self._hub.publish((*key, "aggTrade"), msgspec.json.encode(event))
         self._traded(listing, trade, price, quantity)
 

@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import web
 
 from actors.venues.simulator.errors import VenueError, missing
-from actors.venues.simulator.faults import Fault, Faults
+from actors.venues.simulator.faults import CALL_FAULTS, ORDER_FAULTS, Fault, Faults
 from actors.venues.simulator.signing import check_clock, check_signature
 
 log = logging.getLogger(__name__)
@@ -102,10 +102,10 @@ class Door:
     async def handle(self, request: web.Request, product: str, path: str, query: bytes) -> web.StreamResponse:
         endpoint = self._table.get((product, request.method, path))
         self.requests[f"{request.method} {path}"] += 1
-        fault = self._faults.take(("status",), product, "", path) if self._faults.ordered else None
+        fault = self._faults.take(CALL_FAULTS, product, "", path) if self._faults.ordered else None
         if fault is not None:
-            self._faults.note("status", product, detail=f"{fault.status} {path}")
-            return _status(fault)
+            self._faults.note(fault.kind, product, detail=f"{fault.status} {path}")
+            return _status(fault) if fault.kind == "status" else _as_is(fault)
         body = await request.read()
         raw = body if request.method in ("POST", "PUT") and body else query
         try:
@@ -117,7 +117,7 @@ class Door:
             account = self._check(endpoint.security, request.headers.get("X-MBX-APIKEY", ""), raw, parameters, now_ms)
             call = Call(product, account, parameters, now_ms)
             if endpoint.places_order and self._faults.ordered:
-                return await self._faulty_order(endpoint, call, path)
+                return await self._faulty_order(request, endpoint, call, path)
             return _json(endpoint.answer(call))
         except UnicodeDecodeError:
             return self._refuse(VenueError(-1100, "Illegal characters found in a parameter."))
@@ -137,10 +137,12 @@ class Door:
             check_signature(raw, secret)
         return key
 
-    async def _faulty_order(self, endpoint: Endpoint, call: Call, path: str) -> web.StreamResponse:
-        """Reject, or delay or time out before or after the order is executed."""
+    async def _faulty_order(
+        self, request: web.Request, endpoint: Endpoint, call: Call, path: str
+    ) -> web.StreamResponse:
+        """Reject, cut the answer, or delay or time out before or after the order is executed."""
         symbol = call.parameters.get("symbol", "")
-        fault = self._faults.take(("reject", "delay", "timeout"), call.product, symbol, path)
+        fault = self._faults.take(ORDER_FAULTS, call.product, symbol, path)
         if fault is None:
             return _json(endpoint.answer(call))
         client_id = call.parameters.get("newClientOrderId") or call.parameters.get("clientAlgoId", "")
@@ -154,6 +156,8 @@ class Door:
             answer = _json(endpoint.answer(call))
         except VenueError as refusal:
             answer = self._refuse(refusal)
+        if fault.kind == "cut":
+            return await _cut(request, answer)
         await asyncio.sleep(fault.seconds)
         return _timeout() if fault.kind == "timeout" else answer
 
@@ -168,6 +172,22 @@ def _illegal(parameter: str) -> VenueError:
 
 def _json(document: Any, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(document), status=status, content_type="application/json")
+
+
+async def _cut(request: web.Request, whole: web.Response) -> web.StreamResponse:
+    """Promise the whole body, send half of it and drop the connection."""
+    body = whole.body if isinstance(whole.body, bytes) else b""
+    response = web.StreamResponse(status=whole.status)
+    response.content_type, response.content_length = "application/json", len(body)
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    if isinstance(request.transport, asyncio.Transport):
+        request.transport.abort()
+    return response
+
+
+def _as_is(fault: Fault) -> web.Response:
+    return web.Response(text=fault.text, status=fault.status or 200, content_type="text/html")
 
 
 def _timeout() -> web.Response:

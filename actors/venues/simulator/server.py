@@ -77,7 +77,8 @@ class Server:
         self.listings: dict[tuple[str, str], Listing] = {}
         self.source: Player | Generator = self._open_source()
         self.records = Truth(home / "truth.jsonl")
-        self.engine = Engine(self.records, self.listings, self.hub.user)
+        self.engine = Engine(self.records, self.listings, self._tell)
+        self.hub.refuses = self._refuses
         self._deposit()
         self._users = UserStreams(self.hub, self.records, settings.keys)
         table = Public(self.listings, self.hub).table()
@@ -204,6 +205,21 @@ class Server:
     def _moved(self, listing: Listing) -> None:
         self.engine.moved(listing)
 
+    def _refuses(self, kind: str, product: str) -> bool:
+        """Is this fault ordered? It is used up and noted."""
+        if not self.faults.ordered or self.faults.take((kind,), product) is None:
+            return False
+        self.faults.note(kind, product)
+        return True
+
+    def _tell(self, product: str, account: str, event: dict[str, Any]) -> None:
+        """A user event on its way out, which a fault may lose or double."""
+        if self._refuses("user_drop", product):
+            return
+        self.hub.user(product, account, event)
+        if self._refuses("user_dup", product):
+            self.hub.user(product, account, event)
+
     def _deposit(self) -> None:
         """Give every account that has nothing yet its starting money."""
         for account in self.settings.keys:
@@ -258,6 +274,11 @@ class Server:
         greet: Callable[[Connection], None],
         hear: Callable[[Connection, str], None],
     ) -> web.StreamResponse:
+        refusal = self.faults.take(("handshake",), product) if self.faults.ordered else None
+        if refusal is not None:
+            self.faults.note("handshake", product, detail=path)
+            headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
+            return web.Response(status=refusal.status or 503, headers=headers)
         socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
         connection = self.hub.open(product, path, socket, wrapped=path.startswith("/stream"))

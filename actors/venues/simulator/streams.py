@@ -132,7 +132,7 @@ class Hub:
         self.acknowledged: dict[StreamKey, float] = {}  # first acknowledgement, monotonic
         self.last_ack = 0.0
         self.stalls: list[Stall] = []
-        self.on_subscribe: Callable[[StreamKey], None] = lambda _key: None
+        self.refuses: Callable[[str, str], bool] = lambda _kind, _product: False  # asks for an ordered fault
         self._subscribers: dict[StreamKey, list[tuple[Connection, bytes]]] = {}
         self._numbers = itertools.count(1)
 
@@ -179,6 +179,8 @@ class Hub:
                 {"error": {"code": 2, "msg": f"Invalid request: unknown method {method}"}, "id": number}
             )
             return
+        if method == "SUBSCRIBE" and self.refuses("no_ack", connection.product):
+            return
         connection.push_json({"result": None, "id": number})
         for name, key in keys:
             if method == "SUBSCRIBE":
@@ -192,7 +194,6 @@ class Hub:
             self._subscribers.setdefault(key, []).append((connection, name.encode()))
         self.last_ack = time.monotonic()
         self.acknowledged.setdefault(key, self.last_ack)
-        self.on_subscribe(key)
 
     def user(self, product: str, account: str, event: dict[str, Any]) -> None:
         """One user event to all user streams of this account."""
