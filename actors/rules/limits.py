@@ -1,83 +1,62 @@
-"""How much of the configured risk may be taken now: one multiplier from the day's loss, with the reason. Pure.
+"""How much of the limits may be used now, as one number: 0 (nothing), 0.5 (after a soft day loss), 1.
 
-Picture: a valve. Fully open until half of the day's loss limit is used, closing in a straight line, shut at the limit,
-and shut whenever the equity, the day's start or the ledger's word itself is missing. It only scales down.
+Picture: unknown is zero, with the reason; a known loss cuts at 80 % of the day's limit and ends at the limit. Day loss is
+the share of the day's starting equity that is gone, unrealised losses included. It owns no baseline and no clock.
 """
 
 from __future__ import annotations
 
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 import msgspec
 
 from actors.messages.account import AccountState
-from actors.messages.control import RiskLimits
 from actors.rules.money import ZERO
 
-ONE = Decimal(1)
-OPEN_UNTIL = Decimal("0.5")  # share of the day's loss limit that changes nothing
-GRAIN = Decimal("0.01")
+SOFT_SHARE = Decimal("0.8")  # of the day's limit: MICRO's soft limit is 0.4 %, its hard one 0.5 %
+SOFT_MULTIPLIER = Decimal("0.5")
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's limits, as configured: `config/settings.py: OrderLimits` field by field."""
+class Appetite(msgspec.Struct, frozen=True, kw_only=True):
+    """The multiplier, and why it is not 1 ("" when it is)."""
 
-    max_positions: int = 2
-    max_order_notional: Decimal = Decimal(1000)
-    max_gross_notional: Decimal = Decimal(2000)
-    max_leverage: Decimal = ONE
-    risk_per_trade: Decimal = Decimal("0.002")
-    day_loss_limit: Decimal = Decimal("0.005")
-    max_divergence_bps: float = 50.0
-    orders_per_minute: int = 30
+    multiplier: Decimal
+    reason: str
 
 
-def day_loss(account: AccountState) -> Decimal | None:
-    """Share of the day's starting equity that is lost (negative: won); None when either is unknown or it is 0."""
-    if account.equity is None or account.day_start_equity is None or account.day_start_equity <= 0:
+def day_loss(equity: Decimal | None, day_start_equity: Decimal | None) -> Decimal | None:
+    """Share of the day's starting equity that is lost (negative: won); None when either is unknown or zero."""
+    if equity is None or day_start_equity is None or not (equity.is_finite() and day_start_equity.is_finite()):
         return None
-    return (account.day_start_equity - account.equity) / account.day_start_equity
+    if day_start_equity <= 0:
+        return None
+    return (day_start_equity - equity) / day_start_equity
 
 
-def multiplier(account: AccountState | None, age_s: float, fresh_s: float, limits: Limits) -> tuple[Decimal, str]:
-    """(0..1, why): what sizes are scaled by."""
-    if account is None:
-        return ZERO, "the ledger has said nothing yet"
-    if age_s > fresh_s:
-        return ZERO, f"the ledger's last word is {age_s:.1f} s old (limit {fresh_s:g} s)"
-    if account.equity is None:
-        return ZERO, f"equity unknown: {', '.join(account.unknown) or 'no balance yet'}"
-    if account.equity <= 0:
-        return ZERO, f"equity is {account.equity}"
-    loss = day_loss(account)
+def appetite(state: AccountState | None, age_s: float, max_age_s: float, day_loss_limit: Decimal) -> Appetite:
+    """What may be risked on this state of the account, received `age_s` ago.
+
+    Args:
+        state: the ledger's last word; None when it never spoke.
+        day_loss_limit: share of the day's starting equity; positive.
+    """
+    if state is None:
+        return Appetite(multiplier=ZERO, reason="no word from the ledger yet")
+    if not age_s <= max_age_s:
+        return Appetite(multiplier=ZERO, reason=f"the ledger is silent for {age_s:.1f} s, limit {max_age_s:g} s")
+    if state.equity is None:
+        unknown = ", ".join(state.unknown) or "no balance"
+        return Appetite(multiplier=ZERO, reason=f"equity is unknown: no usable mark for {unknown}")
+    loss = day_loss(state.equity, state.day_start_equity)
     if loss is None:
-        return ZERO, "the day's starting equity is unknown"
-    used = loss / limits.day_loss_limit
-    if used >= 1:
-        return ZERO, f"day loss {loss:.4%} has reached its limit {limits.day_loss_limit:.4%}"
-    if used > OPEN_UNTIL:
-        scaled = ((1 - used) / (1 - OPEN_UNTIL)).quantize(GRAIN, ROUND_FLOOR)
-        return scaled, f"day loss {loss:.4%} has used {used:.0%} of its limit"
-    return ONE, "within limits"
-
-
-def word(
-    account: str, state: AccountState | None, age_s: float, fresh_s: float, limits: Limits, version: int, until_ns: int
-) -> RiskLimits:
-    """The message for one account."""
-    scale, reason = multiplier(state, age_s, fresh_s, limits)
-    return RiskLimits(
-        account=account,
-        version=version,
-        max_positions=limits.max_positions,
-        max_order_notional=limits.max_order_notional,
-        max_gross_notional=limits.max_gross_notional,
-        max_leverage=limits.max_leverage,
-        risk_per_trade=limits.risk_per_trade,
-        day_loss_limit=limits.day_loss_limit,
-        max_divergence_bps=limits.max_divergence_bps,
-        orders_per_minute=limits.orders_per_minute,
-        multiplier=scale,
-        reason=reason,
-        valid_until_ns=until_ns,
-    )
+        return Appetite(
+            multiplier=ZERO, reason=f"the day's loss is unknown: it started with an equity of {state.day_start_equity}"
+        )
+    if loss >= day_loss_limit:
+        return Appetite(multiplier=ZERO, reason=f"day loss {loss:.3%} reached the limit of {day_loss_limit:.3%}")
+    soft = day_loss_limit * SOFT_SHARE
+    if loss >= soft:
+        return Appetite(
+            multiplier=SOFT_MULTIPLIER, reason=f"day loss {loss:.3%} is above the soft limit of {soft:.3%}: half size"
+        )
+    return Appetite(multiplier=Decimal(1), reason="")

@@ -1,75 +1,83 @@
-"""The operating mode as a decision table, and the ratchet: down at once, up only after a spell of green. Pure.
+"""The operating mode of the house, as a decision table: every row that applies names a mode, the strictest one wins.
 
-Picture: every fact that is missing pulls the mode down to a step of its own; the strictest step wins. Nothing pulls it
-up but time: each step up needs `recovery_s` without a reason to be lower. Exits and cancels are possible in every mode.
+What is not known gives REDUCE_ONLY, what is known to be bad gives HALT_NEW, the emergency stop gives STOP; only when no
+row applies the house may RUN. Downward at once; upward only after the same better target stood for `recovery_s`, so
+that a flapping feed never opens the door. Exits and cancels are possible in every mode. No clock: `now` is passed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from decimal import Decimal
 
 import msgspec
 
 from actors.messages.control import EssState, Mode
 
-STRICTNESS = (Mode.RUN, Mode.REDUCE_ONLY, Mode.HALT_NEW, Mode.STOP)
+STRICTNESS = {mode: rank for rank, mode in enumerate(Mode)}  # RUN 0 … STOP 3
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """One account as the CEO brain knows it. Ages are monotonic seconds, infinite when never heard."""
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the CEO brain knows now. None is "unknown": never heard, or too old."""
 
-    account: str
-    limits_age_s: float
-    state_age_s: float
-    reconciled: bool
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    mode: Mode
-    reason: str
-
-
-def wanted(ess: EssState, accounts: Iterable[Fact], feeds: Iterable[tuple[str, bool]], fresh_s: float) -> Wanted:
-    """What the facts allow now. `feeds`: (instrument, LIVE and heard lately)."""
-    pulls: list[Wanted] = []
-    if ess is not EssState.INACTIVE:
-        pulls.append(Wanted(mode=Mode.STOP, reason=f"the emergency stop is {ess}"))
-    known = list(accounts)
-    if not known:
-        pulls.append(Wanted(mode=Mode.HALT_NEW, reason="no account is configured"))
-    for fact in known:
-        if fact.limits_age_s > fresh_s:
-            pulls.append(Wanted(mode=Mode.HALT_NEW, reason=f"no fresh risk limits for account {fact.account}"))
-        if fact.state_age_s > fresh_s:
-            pulls.append(Wanted(mode=Mode.HALT_NEW, reason=f"the ledger is silent about account {fact.account}"))
-        elif not fact.reconciled:
-            pulls.append(Wanted(mode=Mode.HALT_NEW, reason=f"account {fact.account} is not reconciled with its venue"))
-    if not any(live for _, live in feeds):
-        pulls.append(Wanted(mode=Mode.REDUCE_ONLY, reason="no feed is LIVE"))
-    if not pulls:
-        return Wanted(mode=Mode.RUN, reason="all green")
-    return max(pulls, key=lambda pull: STRICTNESS.index(pull.mode))  # the first of the strictest
+    ess: EssState
+    ess_reason: str = ""
+    multiplier: Decimal | None = None  # of valid, fresh risk limits
+    limits_reason: str = ""
+    reconciled: bool | None = None  # what execution said last
+    differences: tuple[str, ...] = ()
+    ledger_reconciled: bool | None = None  # of a fresh AccountState
+    live_feeds: int | None = None  # None: no feed has spoken lately
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """The mode in force, and since when (monotonic) nothing has asked for it."""
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """The mode in force, and the better one that waits for its time."""
 
-    mode: Mode
-    reason: str
-    easier_since_s: float | None = None
-
-
-START = Standing(mode=Mode.HALT_NEW, reason="just started")
+    mode: Mode = Mode.REDUCE_ONLY
+    reason: str = "nothing is known yet"
+    target: Mode | None = None  # less strict than `mode`
+    target_since: float = 0.0
 
 
-def step(standing: Standing, want: Wanted, now_s: float, recovery_s: float) -> Standing:
-    """The mode after hearing what the facts allow: downward at once, upward when they have allowed it long enough.
+def target(evidence: Evidence) -> tuple[Mode, str]:
+    """The mode this evidence asks for, with the reasons of that mode ("" for RUN)."""
+    rows = _rows(evidence)
+    if not rows:
+        return Mode.RUN, ""
+    strictest = max((mode for mode, _ in rows), key=STRICTNESS.__getitem__)
+    return strictest, "; ".join(reason for mode, reason in rows if mode is strictest)
 
-    Any change of what is allowed to something stricter than before starts the spell of green again.
-    """
-    if STRICTNESS.index(want.mode) >= STRICTNESS.index(standing.mode):
-        return Standing(mode=want.mode, reason=want.reason)
-    since_s = now_s if standing.easier_since_s is None else standing.easier_since_s
-    if now_s - since_s >= recovery_s:
-        return Standing(mode=want.mode, reason=want.reason)
-    return Standing(mode=standing.mode, reason=standing.reason, easier_since_s=since_s)
+
+def _rows(evidence: Evidence) -> list[tuple[Mode, str]]:
+    rows: list[tuple[Mode, str]] = []
+    if evidence.ess is not EssState.INACTIVE:
+        rows.append((Mode.STOP, f"the emergency stop is {evidence.ess}: {evidence.ess_reason or 'no reason given'}"))
+    if evidence.multiplier is None:
+        rows.append((Mode.REDUCE_ONLY, "the risk limits are unknown or old"))
+    elif evidence.multiplier <= 0:
+        rows.append((Mode.HALT_NEW, f"the risk brain allows no risk: {evidence.limits_reason or 'no reason given'}"))
+    if evidence.reconciled is None:
+        rows.append((Mode.REDUCE_ONLY, "the account is not compared with the venue yet"))
+    elif not evidence.reconciled:
+        wrong = "; ".join(evidence.differences[:3]) or "no difference named"
+        rows.append((Mode.HALT_NEW, f"books and venue differ: {wrong}"))
+    if evidence.ledger_reconciled is None:
+        rows.append((Mode.REDUCE_ONLY, "the ledger is silent"))
+    elif not evidence.ledger_reconciled:
+        rows.append((Mode.HALT_NEW, "the ledger says the account is not reconciled"))
+    if evidence.live_feeds is None:
+        rows.append((Mode.REDUCE_ONLY, "no feed has spoken lately"))
+    elif evidence.live_feeds <= 0:
+        rows.append((Mode.HALT_NEW, "no feed is LIVE"))
+    return rows
+
+
+def step(held: Held, evidence: Evidence, now: float, recovery_s: float) -> Held:
+    """The mode after looking at this evidence at monotonic time `now`."""
+    wanted, reason = target(evidence)
+    if STRICTNESS[wanted] >= STRICTNESS[held.mode]:
+        return Held(mode=wanted, reason=reason)
+    if wanted is not held.target:
+        held = msgspec.structs.replace(held, target=wanted, target_since=now)
+    if now - held.target_since >= recovery_s:
+        return Held(mode=wanted, reason=reason)
+    return held

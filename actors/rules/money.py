@@ -1,101 +1,97 @@
-"""Where floats become money, and the grid an instrument allows. Pure.
+"""The edge between floats and money: a price that was a feature becomes a `Decimal`, or an error with a sentence.
 
-A price of the market is a float until something is bought with it; from there on it is a `Decimal`. What is no finite
-number never becomes money. Rounding always goes to the side that risks less; nothing is rounded up to reach a minimum.
+Steps are the venue's: a price moves in ticks, a quantity in lots. Rounding is never silent: `floor_to` and `ceil_to`
+say their direction, and a quantity is only ever rounded down.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 
 import msgspec
 
-ZERO = Decimal(0)
 BPS = Decimal(10_000)
+ZERO = Decimal(0)
 
 
-class NotMoney(ValueError):
-    """A value that is no finite number was about to become money."""
+class BadAmount(ValueError):
+    """Something that should become money is no finite number."""
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """One tradable thing and the venue's grid. Prices in quote currency, quantities in base currency."""
+    """The venue's steps for one tradable thing; all positive (`min_notional` may be zero)."""
 
-    venue: str
-    symbol: str  # unified: "BTC/USDT:USDT"
-    price_step: Decimal
-    quantity_step: Decimal
-    min_quantity: Decimal = ZERO
-    max_quantity: Decimal = Decimal(9000)
-    min_notional: Decimal = Decimal(5)
-    taker_fee: Decimal = Decimal("0.0005")  # share of the notional, per side
-    compared: bool = True  # cross_exchange reads its base: without a usable divergence nothing is entered
-
-    @property
-    def key(self) -> str:
-        return f"{self.venue}:{self.symbol}"
-
-    @property
-    def base(self) -> str:
-        return self.symbol.partition("/")[0]
+    symbol: str
+    tick_size: Decimal
+    lot_size: Decimal
+    min_notional: Decimal
 
 
-def money(value: float) -> Decimal:
-    """The shortest decimal that reads back as this float.
+def to_decimal(value: float | str | int | Decimal) -> Decimal:
+    """The number that was written, not its binary neighbour: `Decimal(repr(0.1))` is 0.1.
 
     Raises:
-        NotMoney: NaN or infinite.
+        BadAmount: `value` is no number, infinite or NaN.
     """
-    if not math.isfinite(value):
-        raise NotMoney(f"{value!r} is no amount of money")
-    return Decimal(repr(float(value)))
-
-
-def is_amount(value: Decimal | None) -> bool:
-    """True for a finite number above zero."""
-    return value is not None and value.is_finite() and value > 0
-
-
-def mid(bid: float, ask: float) -> Decimal | None:
-    """The middle of a book as money, exact; None when it is no book: a side missing, not finite, or crossed."""
-    if not (math.isfinite(bid) and math.isfinite(ask) and 0 < bid <= ask):
-        return None
-    return (money(bid) + money(ask)) / 2
+    try:
+        amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    except (InvalidOperation, TypeError, ValueError):
+        raise BadAmount(f"{value!r} is no number; money and quantities are finite decimal numbers") from None
+    if not amount.is_finite():
+        raise BadAmount(f"{value!r} is not finite; money and quantities are finite decimal numbers")
+    return amount
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
-    """The greatest multiple of `step` that is not above `value`."""
-    return (value / step).to_integral_value(ROUND_FLOOR) * step
+    """The largest multiple of `step` that is not above `value`. `BadAmount` when they are too far apart to divide."""
+    return _to(value, step, ROUND_FLOOR)
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
-    """The least multiple of `step` that is not below `value`."""
-    return (value / step).to_integral_value(ROUND_CEILING) * step
+    """The smallest multiple of `step` that is not below `value`. `BadAmount` when they are too far apart to divide."""
+    return _to(value, step, ROUND_CEILING)
+
+
+def _to(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    if not (value.is_finite() and step.is_finite() and step > 0):
+        raise BadAmount(f"cannot round {value} to steps of {step}; wanted a finite value and a positive step")
+    try:
+        # the remainder is exact; a rounded quotient of, say, 28 nines would step over its own multiple
+        left = value % step
+    except InvalidOperation:
+        raise BadAmount(f"{value} is too large for steps of {step}") from None
+    if left == 0:
+        return value - left
+    down = value - left if left > 0 else value - left - step
+    return down if rounding == ROUND_FLOOR else down + step
 
 
 def on_step(value: Decimal, step: Decimal) -> bool:
-    """True when `value` is a multiple of `step`."""
-    return value % step == 0
+    """True when `value` is a multiple of `step`; never raises."""
+    if not (value.is_finite() and step.is_finite() and step > 0):
+        return False
+    try:
+        return value % step == 0
+    except InvalidOperation:
+        return False
 
 
-def instruments_of(venue: str, steps: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Instrument]:
-    """Instruments by symbol, from `{"BTC/USDT:USDT": {"tick_size": …, "lot_size": …, "min_notional": …}}`.
+def instruments(settings: Mapping[str, Mapping[str, Decimal | str | float]]) -> dict[str, Instrument]:
+    """`{"BTC/USDT:USDT": {"tick_size": "0.1", "lot_size": "0.001", "min_notional": "5"}}` as instruments.
 
     Raises:
-        NotMoney: a step that is no finite number above zero.
+        BadAmount: a step is missing, no number or not positive; names instrument and step.
     """
     found = {}
-    for symbol, step in steps.items():
-        for name in ("tick_size", "lot_size"):
-            if not is_amount(step[name]):
-                raise NotMoney(f"{venue}:{symbol}: {name} is {step[name]}; it must be a finite number above zero")
-        found[symbol] = Instrument(
-            venue=venue,
-            symbol=symbol,
-            price_step=step["tick_size"],
-            quantity_step=step["lot_size"],
-            min_notional=step["min_notional"],
-        )
+    for symbol, steps in settings.items():
+        amounts = {}
+        for name in ("tick_size", "lot_size", "min_notional"):
+            if name not in steps:
+                raise BadAmount(f"instrument {symbol} has no {name}; wanted tick_size, lot_size and min_notional")
+            amount = to_decimal(steps[name])
+            if amount < 0 or (amount == 0 and name != "min_notional"):
+                raise BadAmount(f"instrument {symbol} has {name} {amount}; wanted a positive number")
+            amounts[name] = amount
+        found[symbol] = Instrument(symbol=symbol, **amounts)
     return found
