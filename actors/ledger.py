@@ -17,8 +17,7 @@ from actors.messages.account import AccountState, Reconciled, VenueAccount
 from actors.messages.control import Alert, SecondPassed
 from actors.messages.market import Tick
 from actors.messages.orders import OrderFilled
-from actors.rules import money
-from actors.rules.positions import Fills, differences, value
+from actors.rules.positions import Fills, differences, mark, value
 from supervisor.actor import Actor
 from supervisor.message import Message
 
@@ -114,7 +113,7 @@ class Ledger(Actor):
     def _mark(self, tick: Tick) -> None:
         if tick.venue != self._venue:
             return
-        mid = money.mid(tick.bid, tick.ask)
+        mid = mark(tick.bid, tick.ask)
         if mid is not None:
             self._marks[tick.venue, tick.symbol] = (mid, self.ctx.monotonic())
 

@@ -9,6 +9,7 @@ It knows no account but its own, no order, no cash, and never guesses a mark.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -17,7 +18,7 @@ import msgspec
 
 from actors.messages.account import Position
 from actors.messages.orders import OrderFilled, Side
-from actors.rules.money import ZERO
+from actors.rules.money import ZERO, to_decimal
 
 DECIMALS_8 = Decimal("0.00000001")
 REMEMBERED = 50_000  # fill ids kept to drop repeats: as many as the executor keeps
@@ -111,6 +112,13 @@ class Fills:
             )
             for (venue, symbol), h in self.holdings.items()
         )  # fmt: skip
+
+
+def mark(bid: float, ask: float) -> Decimal | None:
+    """The middle of a book, exact; None when it is no book: a side missing, not finite, or crossed."""
+    if not (math.isfinite(bid) and math.isfinite(ask) and 0 < bid <= ask):
+        return None
+    return (to_decimal(bid) + to_decimal(ask)) / 2
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
