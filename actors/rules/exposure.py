@@ -22,6 +22,7 @@ from actors.messages.orders import (
     OrderExpired,
     OrderFilled,
     OrderIntent,
+    OrderKind,
     OrderRejected,
     OrderSubmitted,
     OrderUnknown,
@@ -122,6 +123,16 @@ class Exposure:
         """True when an entry on the same signal, instrument and side was approved under another intent id."""
         return bool(intent.signal_id) and _wish(intent) in self._signals
 
+    def twin_open(self, intent: OrderIntent) -> bool:
+        """True when an identical order of the same strategy is in flight or resting. One whose fate is unknown does not
+        stand in the way of a stop: a second reduce-only stop does no harm, a missing one does.
+        """
+        return any(
+            _shape(held.intent) == _shape(intent)
+            for held in self.in_flight.values()
+            if not (held.unknown and intent.reduce_only and intent.kind is not OrderKind.MARKET)
+        )
+
     def reserved(self) -> dict[Key, Decimal]:
         """Signed quantities that approved entries may still add."""
         found: dict[Key, Decimal] = {}
@@ -177,6 +188,13 @@ class Exposure:
 
 def _wish(intent: OrderIntent) -> tuple[str, ...]:
     return (intent.strategy, intent.venue, intent.symbol, intent.side, intent.signal_id)
+
+
+def _shape(intent: OrderIntent) -> tuple[object, ...]:
+    return (
+        intent.strategy, intent.venue, intent.symbol, intent.side, intent.kind, intent.quantity, intent.price,
+        intent.trigger_price, intent.reduce_only, intent.signal_id,
+    )  # fmt: skip
 
 
 def _remember(kept: OrderedDict[T, None], item: T) -> None:
