@@ -48,7 +48,6 @@ def run(wishes: Wishes, *, detach: bool, live: bool) -> int:
     refuse_second(home)
     launch = prepare.launch(wishes, settings)
     prepare.make_home(home)
-    os.environ.update(ENVIRONMENT)
     os.environ["QT_HOME"] = str(home)
     compile_plan(launch)
     if os.environ.get("NOTIFY_SOCKET"):
@@ -84,6 +83,7 @@ def compile_plan(launch: Launch, *, check: bool = False) -> None:
     """
     from config.launch import save
 
+    os.environ.update(ENVIRONMENT)
     save(launch)
     write_ess_settings(launch)
     scratch = ["-m", "supervisor.runtime.scratch", "--home", launch.home, "--build", BUILD]

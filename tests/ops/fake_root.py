@@ -6,6 +6,7 @@ The verbs cannot tell it from the real one; the tests decide what it says and wh
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -120,6 +121,7 @@ class FakeRoot:
         self._thread.join(5)
         self._context.destroy(linger=0)
         self._lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from config.launch import load, save
-from ops import prepare
+from ops import prepare, verify
 from ops.exits import Refusal, parse_duration
 from ops.prepare import Wishes
 from tests.ops.fake_root import fake_root
@@ -177,3 +177,33 @@ def test_durations_are_read(text: str, seconds: float) -> None:
 def test_nonsense_is_no_duration(text: str) -> None:
     with pytest.raises(Refusal, match="is no duration"):
         parse_duration(text)
+
+
+def test_a_changed_model_file_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "models_onnx"
+    copy.mkdir()
+    for file in (verify.HOUSE / "models_onnx").iterdir():
+        if file.suffix in (".onnx", ".json"):
+            (copy / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "1")
+    monkeypatch.setattr(verify, "HOUSE", tmp_path)
+    verify.models()
+    changed = bytearray((copy / "mlp.onnx").read_bytes())
+    changed[len(changed) // 2] ^= 1
+    (copy / "mlp.onnx").write_bytes(changed)
+    with pytest.raises(Refusal, match=r"mlp\.onnx") as refused:
+        verify.models()
+    assert refused.value.code == 78
+
+
+@pytest.mark.process
+def test_a_socket_path_that_is_too_long_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    script = 'import sys\nfrom ops import main, up\nup.BUILD = "tests.ops.toy_house:build"\nmain.main()'
+    env = {**os.environ, "QT_HOME": str(tmp_path / "home"), "TMPDIR": str(deep), "PYTHONPATH": str(verify.HOUSE)}
+    argv = [sys.executable, "-c", script, "up", "--http-port", "0"]
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=90, check=False)
+    assert done.returncode == 78
+    assert "its socket path has" in done.stderr
+    assert "107 is the limit" in done.stderr

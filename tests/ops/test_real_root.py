@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.runtime.client import running
+from supervisor.runtime.client import running, sockets
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = 'import sys\nfrom ops import main, up\nup.BUILD = "tests.ops.toy_house:build"\nsys.argv[0] = "qt"\nmain.main()'
@@ -33,6 +34,9 @@ def qt(tmp_path: Path) -> Iterator[Qt]:
     yield run
     if running(tmp_path) is not None:
         run("down")
+    folder = sockets(tmp_path)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_up_status_why_orders_and_down(qt: Qt, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -106,9 +107,11 @@ def test_without_a_server_every_verb_says_so_in_one_sentence_with_3(qt: Qt, home
 
 def test_a_dead_servers_socket_file_is_no_server(qt: Qt, home: Path) -> None:
     with fake_root(home) as fake:
-        (fake.folder / "leftover").touch()
+        pass
+    fake.folder.mkdir()
     (fake.folder / "control").touch()
     code, _, err = qt("status")
+    shutil.rmtree(fake.folder)
     assert code == 3
     assert "no server runs" in err
 
