@@ -228,7 +228,13 @@ class Stop:
             if mark == self._settings_mark:
                 return
             entries = msgspec.json.decode(path.read_bytes())["venues"]
-            self._venues = {entry["id"]: self._open(entry) for entry in entries}
+            venues: dict[str, Any] = {}
+            for entry in entries:
+                name = entry["id"]
+                while name in venues:  # a second account at the same venue is a venue of its own
+                    name = f"{name}+"
+                venues[name] = self._open({**entry, "id": name})
+            self._venues = venues
             self._settings_mark, self._problem = mark, ""
         except FileNotFoundError:
             self._problem = f"{path} does not exist; qt up writes it"

@@ -23,11 +23,11 @@ NO_TRADE = "no trade"
 Levels = Sequence[Sequence[float]]
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Floors of the staleness clocks and the patience of a resync. Seconds."""
 
-    book_silence_s: float = 2.0
-    trades_silence_s: float = 30.0
+    book_stale_after_s: float = 2.0
+    trades_stale_after_s: float = 30.0
     sync_s: float = 3.0  # a book that is not LIVE again after this gets a new connection
     connect_s: float = 12.0  # ccxt gives up a dial after 10 s by itself
 
@@ -199,10 +199,10 @@ def after_silence(life: Life, limits: Limits, now: float) -> Life:
     if life.status is not FeedStatus.LIVE:
         return life
     book, trades = now - life.book_at, now - life.trades_at
-    if book > limits.book_silence_s:
-        life = _to(life, FeedStatus.STALE, f"no book update for {limits.book_silence_s:g} s", now)
-    elif trades > limits.trades_silence_s:
-        life = _to(life, FeedStatus.STALE, f"{NO_TRADE} for {limits.trades_silence_s:g} s", now)
+    if book > limits.book_stale_after_s:
+        life = _to(life, FeedStatus.STALE, f"no book update for {limits.book_stale_after_s:g} s", now)
+    elif trades > limits.trades_stale_after_s:
+        life = _to(life, FeedStatus.STALE, f"{NO_TRADE} for {limits.trades_stale_after_s:g} s", now)
     else:
         return life
     return msgspec.structs.replace(life, broken_at=now)
@@ -227,7 +227,7 @@ def wish(life: Life, limits: Limits, now: float) -> Wish:
 
 def believed(status: FeedStatus, reason: str, age_s: float, limits: Limits) -> tuple[FeedStatus, str]:
     """What the actor may say of a LIVE book whose port has not spoken for `age_s`: a silent port is no witness."""
-    if status is FeedStatus.LIVE and age_s > 2 * limits.book_silence_s:
+    if status is FeedStatus.LIVE and age_s > 2 * limits.book_stale_after_s:
         return FeedStatus.STALE, f"the port calls it live but has said nothing for {age_s:.1f} s"
     return status, reason
 

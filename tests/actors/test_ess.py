@@ -248,3 +248,32 @@ def test_an_unreachable_venue_is_asked_for_ever_and_a_second_program_steps_back(
     finally:
         running.terminate()
         assert running.wait(10) == 0
+
+
+def test_two_accounts_at_one_venue_are_both_stopped(tmp_path: Path) -> None:
+    class Seen:
+        def __init__(self, entry: dict[str, Any]) -> None:
+            self.venue, self.key, self.held = entry["id"], entry["key"], Decimal(1)
+
+        def look(self) -> Sight:
+            held = ((("BTC/USDT:USDT", self.held),)) if self.held else ()
+            return Sight(venue=self.venue, positions=held)
+
+        def flatten(self, positions: tuple[tuple[str, Decimal], ...]) -> str:
+            self.held -= positions[0][1]
+            return ""
+
+        def warm(self) -> None: ...
+
+    made: list[Seen] = []
+
+    def opened(entry: dict[str, Any]) -> Seen:
+        made.append(Seen(entry))
+        return made[-1]
+
+    (tmp_path / "run").mkdir()
+    entries = [{"id": "binanceusdm", "key": "a"}, {"id": "binanceusdm", "key": "b"}]
+    (tmp_path / "run" / "ess_settings.json").write_text(json.dumps({"venues": entries}))
+    trigger(tmp_path, "test", "drill")
+    assert run_foreground(tmp_path, timeout_s=30, venue=opened).state is EssState.LOCKED
+    assert [(seen.key, seen.held) for seen in made] == [("a", Decimal(0)), ("b", Decimal(0))]
