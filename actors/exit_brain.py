@@ -14,7 +14,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from actors.messages.control import Alert, SecondPassed
 from actors.messages.market import Tick
@@ -35,7 +35,7 @@ from actors.rules.exits import Cancel, Guard, Part, Settings, Want
 from actors.rules.money import ZERO, to_decimal
 from actors.rules.positions import Fills
 from supervisor.actor import Actor
-from supervisor.message import Message
+from supervisor.message import Delivery, Message
 
 BOOK_AGE_S = 3.0
 BARE_S = 2.0  # a position without a resting stop for longer is alarming
@@ -44,6 +44,14 @@ HEARD = (
     OrderSubmitted, OrderAccepted, OrderFilled, OrderCompleted, OrderRejected, OrderCancelled, OrderExpired,
     OrderDenied,
 )  # fmt: skip
+
+
+class RetryDue(Message, frozen=True, kw_only=True):
+    """Private timer: a failed leg may be asked for again."""
+
+    delivery: ClassVar[Delivery] = Delivery.SYSTEM
+
+    symbol: str
 
 
 class ExitBrain(Actor):
@@ -105,6 +113,9 @@ class ExitBrain(Actor):
                     self._act(symbol)
                     self._watch(symbol)
                 self.ctx.progress("second")
+            case RetryDue():
+                if message.symbol in self._guards:
+                    self._act(message.symbol)
             case _:
                 for symbol in self._note(message, recalled=False):
                     self._act(symbol)
@@ -169,6 +180,7 @@ class ExitBrain(Actor):
         self._keep(after)
         if after.failures != guard.failures and not recalled:
             self._alert("warning", guard.symbol, f"exit {leg_id} of {guard.quantity} {guard.symbol} {failure}")
+            self.ctx.after(max(after.retry_at.values()) - mono, RetryDue(symbol=guard.symbol))
         return (guard.symbol,)
 
     def _guard(self, symbol: str) -> Guard:

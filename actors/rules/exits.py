@@ -23,6 +23,7 @@ from actors.rules.money import BPS, ZERO, ceil_to, floor_to
 from actors.rules.orders import client_order_id
 
 MAX_FAILURES = 5  # of one part in one epoch; then the position is closed at the market
+RETRY_FIRST_S = 0.2  # the gate may just not have heard of the fill yet
 RETRY_S = 1.0
 RETRY_CAP_S = 10.0  # of the market close, which is never given up
 CANCEL_AGAIN_S = 5.0
@@ -263,7 +264,9 @@ def ended(guard: Guard, leg_id: str, mono: float, *, failed: bool) -> Guard:
     if not failed or leg.cancels or leg.epoch != guard.epoch or not guard.quantity:
         return guard
     count = guard.failures.get(leg.part, 0) + 1
-    wait_s = min(RETRY_CAP_S, RETRY_S * max(1, count - MAX_FAILURES)) if leg.part is Part.CLOSE else RETRY_S
+    wait_s = RETRY_FIRST_S if count == 1 else RETRY_S
+    if leg.part is Part.CLOSE:
+        wait_s = min(RETRY_CAP_S, wait_s * max(1, count - MAX_FAILURES))
     return msgspec.structs.replace(
         guard,
         failures={**guard.failures, leg.part: count},
