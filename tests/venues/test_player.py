@@ -134,7 +134,7 @@ def test_nothing_is_played_before_every_book_is_subscribed(simulator: Start, rec
 def test_a_client_that_comes_back_in_the_middle_gets_the_true_book(
     simulator: Start, recordings: Callable[..., Path]
 ) -> None:
-    venue = simulator(data=str(recordings("spot_btcusdt")), speed=30.0)
+    venue = simulator(data=str(recordings("spot_btcusdt")), speed=100.0)
 
     async def act() -> None:
         first = client("spot", venue.port)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import ccxt
 import pytest
 
@@ -194,6 +196,29 @@ def test_a_broken_stream_is_noticed_and_the_book_comes_back_true(simulator: Star
         raise AssertionError("the book never equalled the true one again")
 
     drive(venue, act)
+    assert venue.get("state")["faults"] == {kind: 1}
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("garble", "broken"), ("dup", "twice")])
+def test_a_garbled_delta_is_no_json_and_a_doubled_one_comes_twice(simulator: Start, kind: str, expected: str) -> None:
+    venue = simulator()
+    venue.post("fault", kind=kind, product="usdm", symbol="BTCUSDT")
+
+    async def act() -> list[str]:
+        url = f"ws://127.0.0.1:{venue.port}/fstream.binance.com/public/ws/0"
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+            await socket.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms"], "id": 1})
+            await socket.receive_json()
+            return [await asyncio.wait_for(socket.receive_str(), 20) for _ in range(3)]
+
+    first, second, third = asyncio.run(act())
+    if expected == "broken":
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(first)
+        assert json.loads(third)["pu"] == json.loads(second)["u"]
+    else:
+        assert first == second
+        assert json.loads(third)["pu"] == json.loads(second)["u"]
     assert venue.get("state")["faults"] == {kind: 1}
 
 
