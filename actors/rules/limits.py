@@ -1,7 +1,7 @@
 """How much of the limits may be used now, as one number: 0 (nothing), 0.5 (after a soft day loss), 1.
 
-Picture: unknown is zero, with the reason; a known loss cuts at 80 % of the day's limit and ends at the limit. Day loss is
-the share of the day's starting equity that is gone, unrealised losses included. It owns no baseline and no clock.
+Picture: unknown is zero, with the reason; a known loss cuts at 80 % of the day's limit and ends at the limit. Day loss
+is the share of the day's starting equity that is gone, unrealised losses included. It owns no baseline and no clock.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How much: the smallest of what the risk budget and the caps allow, rounded down to the lot, or nothing and why.
 
 Picture: entry price and stop give the loss per unit (costs included); the budget divided by it is the risk size; caps
-in notional bind on top. Never rounded up: below the venue's minimum there is no trade. Size never grows when equity falls,
-the stop widens, volatility rises or a limit shrinks. Unknown or broken input gives nothing. No position, no clock.
+in notional bind on top. Never rounded up: below the venue's minimum there is no trade. Size never grows when equity
+falls, the stop widens, volatility rises or a limit shrinks. Broken input gives nothing. No position, no clock.
 """
 
 from __future__ import annotations
