@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from ops.exits import Refusal
 from ops.home import resolve
 from ops.up import refuse_second
-from supervisor.runtime.client import running
+from supervisor.runtime.client import running, sockets
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -57,6 +58,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     pid = running(tmp_path)
     if pid:
         os.kill(pid, signal.SIGKILL)
+    folder = sockets(tmp_path)
+    if folder is not None:  # of a heart that was killed before it could tidy up
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def line(process: subprocess.Popen[str]) -> str:
