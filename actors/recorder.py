@@ -1,6 +1,6 @@
 """Writes the run's report and ends the run: after a recording is over, or after the time that `--for` gave it.
 
-Picture: a tally sheet (`actors/rules/report.py`) on which every heard word is counted; the sheet is copied to disk every
+Picture: a tally sheet (`actors/rules/report.py`) on which every heard word is counted; it is copied to disk every
 five seconds and at the end, by replacing the file, so a reader never sees half of it. A recording is over when the
 player says so *and* every frame was taken in, or nothing has changed for ten seconds; then the server is asked to stop.
 

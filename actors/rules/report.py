@@ -5,8 +5,8 @@ the sum of ended incarnations and the newest count of the living one, so a resta
 counted after its last word before a crash is lost: at most a second). Orders, fills and denials are counted one by one.
 
 `digest` is SHA-256 over the final books: per instrument, sorted by name, venue, symbol, book_seq and its levels, as
-MessagePack. Replays of one recording agree on it. `decisions_digest` chains every signal, approval-side word and fill in
-the order heard; it depends on which ticks were conflated, so only replays in one thread agree on it. Pure.
+MessagePack. Replays of one recording agree on it. `decisions_digest` chains every signal, order, fill and denial in the
+order heard; it depends on which ticks were conflated, so only replays in one thread agree on it. Pure.
 """
 
 from __future__ import annotations
