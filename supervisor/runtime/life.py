@@ -37,6 +37,7 @@ class Life:
         self.ready_at: float | None = None
         self.crash: CrashRecord | None = None
         self.failed = ""  # why there never was a process
+        self.lost = False  # its zygote died over the birth: the link tells whether there is a node
         self.stopped_for = ""  # we asked it to end
         self.convicted = ""  # we kill it because it hangs
         self.doomed = False  # SIGKILL as soon as there is a process

@@ -34,13 +34,18 @@ Say = Callable[[str], None]
 
 
 class Birth(msgspec.Struct, kw_only=True):
-    """One asked-for node. `born(pid)` or `failed(text, record)` is called once."""
+    """One asked-for node. Exactly one of the three is called, once.
+
+    `lost`: its zygote died with the request in hand. If the node was born it says Hello on the link; if not, nobody
+    holds the other end any more and the link ends.
+    """
 
     name: str
     boot: NodeBoot
     line: socket.socket  # the node's end of the link; closed here once the zygote has answered
     born: Callable[[int], None]
     failed: Callable[[str, CrashRecord | None], None]
+    lost: Callable[[], None]
     asked_at: float = 0.0
 
 
@@ -257,9 +262,8 @@ class _Zygote:
         asked, self._asked = list(self._asked.values()), {}
         if asked and not (self._unread and len(asked) == 1):
             first = asked.pop(0)
-            # Perhaps that node was born and its pid was not told: then it says Hello on the link itself.
             first.line.close()
-            first.failed(f"the zygote {self._spec.role} ended while it forked {first.name}", None)
+            first.lost()
         self._queue.extendleft(reversed(asked))
         self._unread = False
 

@@ -127,10 +127,9 @@ class Runner:
             self.tell(Started(life.id, life.incarnation, pid))
 
     def stillborn(self, life: Life, text: str, crash: CrashRecord | None = None) -> None:
-        """There will be no process, as far as anybody knows. A link that is still open knows better: it says Hello."""
+        """There will be no process."""
         life.failed, life.crash = text, crash
-        if life.line is None:
-            self._end(life, ExitStatus(code=None))
+        self._end(life, ExitStatus())
 
     def watch_line(self, life: Life) -> None:
         """Listen to the node's link from now on."""
@@ -241,8 +240,9 @@ class Runner:
         words = link.receive_from_node(life.line)
         if words is None:  # its end is closed: news of a death, or of a node that lost its link; the pidfd decides
             life.drop_line()
-            if life.process is None and life.failed:
-                self._end(life, ExitStatus())
+            if life.process is None and life.lost and self.lives.get(life.id) is life:
+                life.lost = False
+                self._owner.birth(life)  # nobody holds the other end: it was never born, and no fault of its own
             return
         for word in words:
             self._hear(life, word)
@@ -250,7 +250,7 @@ class Runner:
     def _hear(self, life: Life, word: link.FromNode) -> None:
         match word:
             case link.Hello(pid=pid):
-                life.hello = True
+                life.hello, life.lost = True, False
                 self.born(life, pid)  # usually known from the zygote already
             case link.NodeReady():
                 self.ready(life)
