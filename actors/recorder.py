@@ -1,11 +1,12 @@
 """Writes the run's report and ends the run: after a recording is over, or after the time that `--for` gave it.
 
-Picture: a tally sheet (`actors/rules/report.py`) on which every heard word is counted; it is copied to disk every
-five seconds and at the end, by replacing the file, so a reader never sees half of it. A recording is over when the
-player says so *and* every frame was taken in, or nothing has changed for ten seconds; then the server is asked to stop.
+Picture: a tally sheet (`actors/rules/report.py`) on which every heard word is counted; the sheet is copied to disk
+every five seconds and at the end, by replacing the file, so a reader never sees half of it. A recording is over when
+the player says so *and* every frame was taken in, or no counter has changed for five seconds; then the server is asked
+to stop. `$HOME/reports/report.json` is always written, `report` besides.
 
-It decides nothing else and nothing depends on it. A restart of the recorder begins a new sheet for orders, fills and
-denials; those of feeds and engine are repeated by their owners.
+It decides nothing else and nothing depends on it. Signals, orders, fills and denials are counted from the record, so a
+restart of the recorder loses none; counts of feeds and engine are repeated by their owners.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from actors.messages.account import AccountState
-from actors.messages.control import SecondPassed, StopServer
+from actors.messages.control import Alert, SecondPassed, StopServer
 from actors.messages.market import CrossReading, FeedReport, ReplayFinished
 from actors.messages.orders import OrderDenied, OrderFilled, OrderSubmitted
 from actors.messages.signals import Signal, SignalCount
@@ -27,15 +28,23 @@ from supervisor.actor import Actor
 from supervisor.message import Delivery, Message
 
 WRITE_EVERY_S = 5.0
-QUIET_S = 10.0  # a recording whose frames do not all arrive is over after this long without a new one
+QUIET_S = 5.0  # a recording whose frames do not all arrive is over after this long without a change
 SETTLE_S = 1.5  # counts are repeated every second: the last ones are on their way
-DEFAULT = Path("reports") / "run.json"
+DEFAULT = Path("reports") / "report.json"
 
 
 class TimeIsUp(Message, frozen=True, kw_only=True):
     """Private timer: `--for` has passed."""
 
     delivery: ClassVar[Delivery] = Delivery.SYSTEM
+
+
+class WriteFailed(Message, frozen=True, kw_only=True):
+    """Private: the report could not be written."""
+
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    text: str
 
 
 class Recorder(Actor):
@@ -45,6 +54,7 @@ class Recorder(Actor):
         FeedReport, CrossReading, SignalCount, Signal, OrderSubmitted, OrderFilled, OrderDenied, AccountState,
         ReplayFinished,
     )  # fmt: skip
+    publishes = (Alert,)
 
     def init(  # type: ignore[override]
         self,
@@ -55,21 +65,29 @@ class Recorder(Actor):
         for_s: float | None = None,
         instruments: Sequence[str] = (),
     ) -> None:
-        """`report`: where to write; None is `$QT_HOME/reports/run.json`. `for_s`: seconds until the server is stopped.
+        """`report`: an absolute path to write besides `$HOME/reports/report.json`. `for_s`: seconds until the server is
+        asked to stop.
 
         Raises:
-            ValueError: `for_s` is no time.
+            ValueError: `for_s` is no time, or `report` is relative.
         """
         if for_s is not None and not 0 < for_s < float("inf"):
             raise ValueError(f"recorder for_s is {for_s}; it must be positive and finite")
-        self._path = Path(report) if report else Path(home) / DEFAULT
+        if report and not Path(report).is_absolute():
+            raise ValueError(f"recorder report {report!r} is relative; wanted an absolute path")
+        self._paths = [Path(home) / DEFAULT, *([Path(report)] if report else [])]
+        self._for_s = for_s
         self._mode = mode
         self._tally = Tally(tuple(instruments))
         self._started_s = self._written_s = self.ctx.monotonic()
-        self._frames = 0
+        self._moved: tuple[int, ...] = ()
         self._changed_s = self._started_s
         self._complete_since_s: float | None = None
         self._asked = False
+        for word in self.ctx.recall(Signal, OrderSubmitted, OrderFilled, OrderDenied, ReplayFinished):
+            # in a first life the end of a recording is that of an earlier run
+            if self.ctx.incarnation > 1 or not isinstance(word, ReplayFinished):
+                self._tally.hear(word, 0)
         self.ctx.after(1.0, SecondPassed())
         if for_s is not None:
             self.ctx.after(for_s, TimeIsUp())
@@ -80,7 +98,9 @@ class Recorder(Actor):
                 self.ctx.after(1.0, SecondPassed())
                 self._second(self.ctx.monotonic())
             case TimeIsUp():
-                self._stop("the time given by --for has passed")
+                self._stop(f"ran for {self._for_s:g} s")
+            case WriteFailed():
+                self._alert("recorder report", message.text)
             case _:
                 self._tally.hear(message, self.ctx.envelope().incarnation)
                 if isinstance(message, ReplayFinished):
@@ -92,20 +112,22 @@ class Recorder(Actor):
     def _second(self, now_s: float) -> None:
         if now_s - self._written_s >= WRITE_EVERY_S:
             self._write()
-        frames = self._tally.frames()
-        if frames != self._frames:
-            self._frames, self._changed_s = frames, now_s
+        moved = self._tally.moved()
+        if moved != self._moved:
+            self._moved, self._changed_s = moved, now_s
         if self._tally.finished is None:
             return
         if not self._tally.complete():
             self._complete_since_s = None
             if now_s - self._changed_s >= QUIET_S:
-                self._stop(f"the recording is over; its frames did not all arrive, none for {QUIET_S:g} s")
+                text = f"the recording is over, its frames did not all arrive, and nothing moved for {QUIET_S:g} s"
+                self._alert("recorder replay", text)
+                self._stop("replay finished")
             return
         if self._complete_since_s is None:
             self._complete_since_s = now_s
         if now_s - self._complete_since_s >= SETTLE_S:
-            self._stop("the recording is over and every frame was taken in")
+            self._stop("replay finished")
 
     def _stop(self, reason: str) -> None:
         if self._asked:
@@ -118,15 +140,27 @@ class Recorder(Actor):
         now_s = self.ctx.monotonic()
         self._written_s = now_s
         document = {**self._tally.document(now_s - self._started_s), "mode": self._mode}
-        self.ctx.call(replace_file, self._path, document)
+        self.ctx.call(self._put, document)
         self.ctx.progress("report")
+
+    def _put(self, document: dict[str, Any]) -> None:
+        """After the commit. A folder that cannot be written costs the report, not the recorder."""
+        for path in self._paths:
+            try:
+                replace_file(path, document)
+            except OSError as error:
+                self.ctx.post(WriteFailed(text=f"the report {path} cannot be written: {error}"))
+
+    def _alert(self, subject: str, text: str) -> None:
+        at_ns = int(self.ctx.now() * 1e9)
+        self.ctx.publish(Alert(severity="warning", subject=subject, text=text, at_ns=at_ns))
 
 
 def replace_file(path: Path, document: dict[str, Any]) -> None:
     """Write the document beside its place, synced, and put it there in one step.
 
     Raises:
-        OSError: the folder cannot be written; the recorder ends with it and says so.
+        OSError: the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
