@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # and the numeric libraries start one thread per core in each.
 ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 READY_WITHIN_S = 60.0
+OPTIONAL_WITHIN_S = 5.0
 END_WITHIN_S = 30.0
 STATUS_EVERY_S = 10.0
 LOOK_EVERY_S = 0.2
@@ -134,6 +135,7 @@ class Flight:
         self.client: Client = Client(home)
         self.log = home / "logs" / "server.log" if log else None
         self._asked_to_end = 0.0
+        self._required_at = 0.0
         stderr = self.log.open("ab") if self.log else None
         # A group of its own: Ctrl-C reaches us only, and we turn it into an orderly end.
         self.heart = subprocess.Popen(
@@ -165,7 +167,7 @@ class Flight:
         status: dict[str, Any] | None = None
         while self.alive() and time.monotonic() < deadline:
             status = self.status()
-            if status is not None and rules.all_ready(status):
+            if status is not None and self.ready(status):
                 print(self.ready_line(status))
                 return OK
             time.sleep(LOOK_EVERY_S)
@@ -196,6 +198,15 @@ class Flight:
                     self.heart.terminate()
                     self.heart.wait()
         return self.ended()
+
+    def ready(self, status: dict[str, Any]) -> bool:
+        """Every required child is ready, and the others (the HTTP port is one) are, too, or had their moment."""
+        if not rules.all_ready(status):
+            self._required_at = 0.0
+            return False
+        self._required_at = self._required_at or time.monotonic()
+        coming = any(child.get("state") in ("waiting", "starting", "running") for child in rules.workers(status))
+        return not coming or time.monotonic() - self._required_at > OPTIONAL_WITHIN_S
 
     def ready_line(self, status: dict[str, Any]) -> str:
         children = rules.workers(status)
@@ -265,7 +276,7 @@ def plain(flight: Flight) -> Iterator[None]:
         status = flight.status()
         if status is not None:
             now = time.monotonic()
-            if not was_ready and rules.all_ready(status):
+            if not was_ready and flight.ready(status):
                 was_ready, said, due = True, rules.word(status), now + STATUS_EVERY_S
                 print(flight.ready_line(status), flush=True)
             elif was_ready and (now >= due or rules.word(status) != said):
