@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Coroutine
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import structlog
 
-from actors.messages.orders import OrderIntent, OrderKind, Side
-from actors.rules.orders import Outcome, VenueFill, VenueOrder, VenueStatus, outcome_of
+from actors.messages.orders import OrderIntent, OrderKind
+from actors.rules.orders import Outcome, VenueFill, VenueOrder, outcome_of
+from actors.venues import binance
 from actors.venues import exchange as ccxt_room
+from actors.venues.binance import BadAnswer
 from actors.venues.loop import LoopThread
 from actors.venues.words import (
     CancelAnswer,
@@ -45,26 +47,7 @@ CLOSE_S = 2.0
 CALM_ROUNDS = 3
 SIM_KEY, SIM_SECRET = "sim-key", "sim-secret"
 
-_STATUS = {
-    "NEW": VenueStatus.OPEN,
-    "PARTIALLY_FILLED": VenueStatus.OPEN,
-    "PENDING_NEW": VenueStatus.OPEN,
-    "WORKING": VenueStatus.OPEN,
-    "TRIGGERING": VenueStatus.OPEN,
-    "TRIGGERED": VenueStatus.OPEN,  # its own order is on the way; that one's reports carry on
-    "PENDING_CANCEL": VenueStatus.OPEN,
-    "FILLED": VenueStatus.FILLED,
-    "CANCELED": VenueStatus.CANCELLED,
-    "REJECTED": VenueStatus.REJECTED,
-    "EXPIRED": VenueStatus.EXPIRED,
-    "EXPIRED_IN_MATCH": VenueStatus.EXPIRED,
-}
-
 log = structlog.get_logger(__name__)
-
-
-class BadAnswer(ValueError):
-    """The venue answered with something that is not what was asked for. Treated as unknown, never as data."""
 
 
 class AccountPort:
@@ -299,15 +282,8 @@ class AccountPort:
             self._client_of[order.triggered_order_id] = client_order_id
             placed = await self._call(self._exchange_method("fetch_order"), order.triggered_order_id, symbol)
             child = self._order(placed, symbol)
-            return VenueOrder(
-                client_order_id=client_order_id,
-                venue_order_id=child.venue_order_id,
-                symbol=symbol,
-                status=child.status,
-                filled=child.filled,
-                at_ns=child.at_ns,
-                reason=child.reason,
-                triggered_order_id=order.triggered_order_id,
+            return msgspec.structs.replace(
+                child, client_order_id=client_order_id, triggered_order_id=order.triggered_order_id
             )
         return order
 
@@ -331,10 +307,8 @@ class AccountPort:
     async def _open_orders(self, symbol: str | None, conditional: bool) -> list[VenueOrder]:
         parameters = {"trigger": True} if conditional else {}
         method = self._exchange_method("fetch_open_orders")
-        rows = await self._call(method, symbol, None, None, parameters)
-        if not isinstance(rows, list):
-            raise BadAnswer(f"open orders are a {type(rows).__name__}")
-        return [self._order(row, row.get("symbol") or symbol or "") for row in rows]
+        answer = await self._call(method, symbol, None, None, parameters)
+        return [self._order(row, row.get("symbol") or symbol or "") for row in binance.rows(answer, "open orders")]
 
     # --- the whole account ---
 
@@ -387,9 +361,8 @@ class AccountPort:
             since: int | None = since_ms or None
             parameters: dict[str, Any] = {}
             for _ in range(PAGES):
-                rows = await self._call(self._exchange_method("fetch_my_trades"), symbol, since, PAGE, parameters)
-                if not isinstance(rows, list):
-                    raise BadAnswer(f"trades are a {type(rows).__name__}")
+                answer = await self._call(self._exchange_method("fetch_my_trades"), symbol, since, PAGE, parameters)
+                rows = binance.rows(answer, "trades")
                 for row in rows:
                     fills.append(await self._fill(row["info"], symbol))
                 if len(rows) < PAGE:
@@ -407,59 +380,20 @@ class AccountPort:
                 if outcome_of(ccxt_room.names_of(error), str(error)) is not Outcome.ABSENT:
                     raise
                 self._client_of[venue_order_id] = ""  # too old for the venue to know; the fill counts all the same
-        side = row.get("side") or ("BUY" if row.get("isBuyer", row.get("buyer")) else "SELL")
-        return VenueFill(
-            trade_id=str(row["id"]),
-            venue_order_id=venue_order_id,
-            client_order_id=self._client_of[venue_order_id],
-            symbol=symbol,
-            side=Side(str(side).lower()),
-            quantity=_money(row["qty"]),
-            price=_money(row["price"]),
-            fee=_money(row["commission"]),
-            fee_currency=str(row["commissionAsset"]),
-            at_ns=int(row["time"]) * 1_000_000,
-        )
+        return binance.fill_row(row, symbol, self._client_of[venue_order_id])
 
     async def _positions(self) -> tuple[tuple[str, Decimal, Decimal], ...]:
         if self.product == "spot":
             return ()  # a spot balance is no position: it has no entry price to compare
-        rows = await self._call(self._exchange_method("fetch_positions"))
-        if not isinstance(rows, list):
-            raise BadAnswer(f"positions are a {type(rows).__name__}")
-        found = ((row["symbol"], row["info"]) for row in rows)
-        held = [(symbol, _money(info["positionAmt"]), _money(info["entryPrice"])) for symbol, info in found]
-        return tuple(position for position in held if position[1])
+        return binance.positions(await self._call(self._exchange_method("fetch_positions")))
 
     async def _balance(self) -> Decimal:
         answer = await self._call(self._exchange_method("fetch_balance"))
-        info = answer.get("info") if isinstance(answer, dict) else None
-        if not isinstance(info, dict):
-            raise BadAnswer(f"balance is {str(answer)[:60]!r}")
-        if self.product == "spot":
-            rows = [row for row in info["balances"] if row["asset"] == self.currency]
-            return sum((_money(row["free"]) + _money(row["locked"]) for row in rows), Decimal(0))
-        rows = [row for row in info["assets"] if row["asset"] == self.currency]
-        if not rows:
-            raise BadAnswer(f"the account has no {self.currency} wallet")
-        return _money(rows[0]["walletBalance"])
+        return binance.balance(answer, self.product, self.currency)
 
     def _order(self, answer: Any, symbol: str) -> VenueOrder:
-        """An order of a REST answer. Raises BadAnswer when an id or the status is missing."""
-        info = answer.get("info") if isinstance(answer, dict) else None
-        if not isinstance(info, dict):
-            raise BadAnswer(f"an order answer is {str(answer)[:60]!r}")
-        venue_order_id = str(info.get("orderId") or info.get("algoId") or "")
-        client = str(info.get("clientOrderId") or info.get("clientAlgoId") or "")
-        status = str(info.get("status") or info.get("algoStatus") or "")
-        if not venue_order_id or not client or not status:
-            raise BadAnswer(f"an order answer lacks id, client id or status: {str(info)[:120]}")
-        at_ms = info.get("updateTime") or info.get("transactTime") or info.get("time") or info.get("createTime") or 0
-        order = _venue_order(
-            client, venue_order_id, symbol, status, str(info.get("executedQty") or "0"), int(at_ms),
-            str(info.get("actualOrderId") or ""), "",
-        )  # fmt: skip
-        self._client_of[venue_order_id] = client
+        order = binance.order_answer(answer, symbol)
+        self._client_of[order.venue_order_id] = order.client_order_id
         return order
 
     # --- called by ccxt, in the port's thread ---
@@ -491,37 +425,17 @@ class AccountPort:
         symbol = self._symbol(row["s"])
         venue_order_id = str(row["i"])
         client_order_id = self._client_of.setdefault(venue_order_id, client_order_id)
-        at_ms = int(row["T"])
-        if row["x"] == "TRADE":
-            fill = VenueFill(
-                trade_id=str(row["t"]),
-                venue_order_id=venue_order_id,
-                client_order_id=client_order_id,
-                symbol=symbol,
-                side=Side(row["S"].lower()),
-                quantity=_money(row["l"]),
-                price=_money(row["L"]),
-                fee=_money(row.get("n") or "0"),
-                fee_currency=str(row.get("N") or self.currency),
-                at_ns=at_ms * 1_000_000,
-                reduce_only=bool(row.get("R", False)),
-            )
+        fill = binance.fill_event(row, symbol, client_order_id, self.currency)
+        if fill is not None:
             self._post(FillReport(fill=fill))
-        reason = "" if row.get("r") in (None, "NONE") else str(row["r"])
-        order = _venue_order(client_order_id, venue_order_id, symbol, row["X"], row["z"], at_ms, "", reason)
-        self._post(OrderReport(order=order))
+        self._post(OrderReport(order=binance.order_event(row, symbol, client_order_id)))
 
     def _algo_event(self, row: dict[str, Any], at_ms: int) -> None:
-        client_order_id, triggered = str(row["caid"]), str(row.get("ai") or "")
-        if triggered:
-            self._client_of[triggered] = client_order_id
-        if row["X"] == "FINISHED":
-            return  # the end of the order it placed was told by that order's own report
-        order = _venue_order(
-            client_order_id, str(row["aid"]), self._symbol(row["s"]), row["X"], row.get("aq") or "0", at_ms,
-            triggered, str(row.get("rm") or ""),
-        )  # fmt: skip
-        self._post(OrderReport(order=order))
+        if row.get("ai"):
+            self._client_of[str(row["ai"])] = str(row["caid"])
+        order = binance.algo_event(row, self._symbol(row["s"]), at_ms)
+        if order is not None:
+            self._post(OrderReport(order=order))
 
     def _symbol(self, market_id: str) -> str:
         return str(self._exchange.safe_symbol(market_id, None, None, "spot" if self.product == "spot" else "swap"))
@@ -543,39 +457,6 @@ class AccountPort:
     def _failed(self, error: BaseException | None) -> None:
         text = ccxt_room.text_of(error) if error is not None else "unknown"
         self._post(PortFailed(text=f"the account port of {self.account} ended: {text}"))
-
-
-def _venue_order(
-    client: str, venue_id: str, symbol: str, status: str, done: str, at_ms: int, triggered: str, reason: str
-) -> VenueOrder:
-    filled = _money(done)
-    if status == "FINISHED":
-        known = VenueStatus.FILLED if filled else VenueStatus.EXPIRED
-    elif status in _STATUS:
-        known = _STATUS[status]
-    else:
-        raise BadAnswer(f"order {client} has status {status!r}, which is none of Binance's")
-    return VenueOrder(
-        client_order_id=client,
-        venue_order_id=venue_id,
-        symbol=symbol,
-        status=known,
-        filled=filled,
-        at_ns=at_ms * 1_000_000 or time.time_ns(),
-        reason=reason,
-        triggered_order_id=triggered,
-    )
-
-
-def _money(value: Any) -> Decimal:
-    """Venue text (or a float by its shortest text) as Decimal. Raises BadAnswer unless finite."""
-    try:
-        amount = Decimal(value if isinstance(value, str) else repr(value))
-    except InvalidOperation:
-        raise BadAnswer(f"{value!r} is no amount") from None
-    if not amount.is_finite():
-        raise BadAnswer(f"{value!r} is no finite amount")
-    return amount
 
 
 def open(
