@@ -119,6 +119,7 @@ class Stop:
         self._venues: dict[str, Any] = {}
         self._settings_mark: tuple[int, int] | None = None
         self._problem = ""
+        self._away: dict[str, str] = {}  # venue → what keeps it from being read; said on a change
         self._flat_at: float | None = None
         self._failures = 0
         self._alerted = -ALERT_EVERY_S
@@ -218,7 +219,11 @@ class Stop:
             try:
                 venue.warm()
             except Exception as error:  # noqa: BLE001 - not needed yet; `look` will try again and say so
-                log.info("ess_venue_away", venue=venue.venue, error=str(error)[:200])
+                if self._away.get(venue.venue) != type(error).__name__:
+                    self._away[venue.venue] = type(error).__name__
+                    log.info("ess_venue_away", venue=venue.venue, error=f"{type(error).__name__}: {error}"[:200])
+            else:
+                self._away.pop(venue.venue, None)
 
     def _load_settings(self) -> None:
         path = self.home / "run" / "ess_settings.json"

@@ -14,7 +14,8 @@ from actors.venues import binance
 from actors.venues.binance import BadAnswer
 
 PLAIN = {
-    "orderId": 77, "clientOrderId": "qt-1", "status": "PARTIALLY_FILLED", "executedQty": "0.100", "updateTime": 1_700_000,
+    "orderId": 77, "clientOrderId": "qt-1", "status": "PARTIALLY_FILLED", "executedQty": "0.100",
+    "updateTime": 1_700_000,
 }  # fmt: skip
 ALGO = {"algoId": 88, "clientAlgoId": "qt-2", "algoStatus": "NEW", "actualOrderId": "", "createTime": 1_600_000}
 
