@@ -135,7 +135,12 @@ def test_a_reading_that_is_unknown_is_null_and_no_number(unknown: Stale | Unavai
 
     said = tally.document(1.0)["divergence_bps"]["BTC"]
 
-    assert said == {"median_basis": -3.9, "last_basis": None, "last_divergence": None, "samples": 9}
+    assert said == {
+        "median_basis_bps": -3.9,
+        "last_basis_bps": None,
+        "last_divergence_bps": None,
+        "samples": 9,
+    }
 
 
 def test_an_equity_that_is_unknown_is_null() -> None:
@@ -202,7 +207,7 @@ def test_when_a_recording_is_complete_the_report_is_written_and_the_server_is_st
 
     assert [to for to, _ in stops(ctx)] == ["root"]
     assert json.loads(path.read_text())["complete"] is True
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.json", "reports"], "nothing half written is left"
 
 
 def test_a_recording_whose_frames_do_not_all_arrive_is_over_when_nothing_comes_any_more(
@@ -220,7 +225,7 @@ def test_a_recording_whose_frames_do_not_all_arrive_is_over_when_nothing_comes_a
     after(actor, ctx, 2.0)
 
     assert len(stops(ctx)) == 1
-    assert json.loads((tmp_path / "reports" / "run.json").read_text())["complete"] is False
+    assert json.loads((tmp_path / "reports" / "report.json").read_text())["complete"] is False
 
 
 def test_without_the_players_word_a_full_count_ends_nothing(
@@ -257,7 +262,7 @@ def test_a_stop_from_outside_writes_the_newest_counts(
     actor.terminate("asked")
     ctx.release()
 
-    assert json.loads((tmp_path / "reports" / "run.json").read_text())["instruments"][0]["frames_in"] == 10
+    assert json.loads((tmp_path / "reports" / "report.json").read_text())["instruments"][0]["frames_in"] == 10
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
