@@ -37,7 +37,7 @@ def show(client: Client, home: Path, launch: Launch) -> Iterator[None]:
     """A generator: every `next` hears for half a second, asks and draws once. Closing it restores the terminal."""
     from supervisor.runtime.client import Listener, Unreachable
 
-    console = Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
+    console = Console(color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False)
     listener = Listener(home, TOPICS)
     board = Board()
     status: dict[str, Any] | None = None
