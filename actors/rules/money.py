@@ -60,12 +60,11 @@ def _to(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     try:
         # the remainder is exact; a rounded quotient of, say, 28 nines would step over its own multiple
         left = value % step
+        down = value - left if left >= 0 else value - left - step
+        found = down if rounding == ROUND_FLOOR or left == 0 else down + step
+        return found.quantize(step)  # the step's own decimals, not 28 of them; raises rather than rounds up to fit
     except InvalidOperation:
         raise BadAmount(f"{value} is too large for steps of {step}") from None
-    if left == 0:
-        return value - left
-    down = value - left if left > 0 else value - left - step
-    return down if rounding == ROUND_FLOOR else down + step
 
 
 def on_step(value: Decimal, step: Decimal) -> bool:
