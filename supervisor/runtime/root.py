@@ -143,12 +143,14 @@ class Root(runner.Owner):
             self.plan, life.id, start.actors, life.incarnation, os.getpid(), min(life.spec.shutdown_s, 3600.0)
         )
 
-        def failed(text: str, record: Any) -> None:
-            if record is not None:
-                life.drop_line()  # the zygote cannot fork at all: nobody will say Hello
-            self.runner.stillborn(life, text, record)
-
-        birth = Birth(name=life.id, boot=boot, line=theirs, born=lambda pid: self.runner.born(life, pid), failed=failed)
+        birth = Birth(
+            name=life.id,
+            boot=boot,
+            line=theirs,
+            born=lambda pid: self.runner.born(life, pid),
+            failed=lambda text, record: self.runner.stillborn(life, text, record),
+            lost=lambda: setattr(life, "lost", True),
+        )
         self.nursery.fork(start.role, birth)
 
     def starting(self, life: Life) -> None:

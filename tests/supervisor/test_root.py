@@ -21,6 +21,7 @@ def test_a_killed_node_is_back_and_its_sibling_never_noticed(tmp_path: Path) -> 
     with house(tmp_path, toy("a", Worker), toy("b", Worker)) as home:
         home.start("root")
         before = home.ready("a", "b")
+        home.until(lambda: home.worked("a"), "a has done useful work")
         os.kill(before["a"]["pid"], signal.SIGKILL)
         home.until(lambda: home.child("a").get("incarnation") == 2 and home.child("a")["ready"], "a is back")
         assert home.child("b")["pid"] == before["b"]["pid"]
@@ -180,9 +181,7 @@ def test_the_status_is_also_on_disk_for_the_day_the_root_is_wedged(tmp_path: Pat
 
 
 def test_the_root_loads_no_heavy_library() -> None:
-    script = (
-        "import sys, supervisor.runtime.root as r\n"
-        "print([m for m in ('numpy', 'pydantic', 'rich', 'ccxt', 'onnxruntime', 'pykka', 'aiohttp') if m in sys.modules])"
-    )
+    heavy = ("numpy", "pydantic", "rich", "ccxt", "onnxruntime", "pykka", "aiohttp")
+    script = f"import sys, supervisor.runtime.root\nprint([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

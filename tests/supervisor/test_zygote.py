@@ -52,8 +52,15 @@ class Cradle:
                 line=theirs,
                 born=lambda pid: self.born.__setitem__(name, Process(pid)),
                 failed=lambda text, record: self.failed.__setitem__(name, (text, record)),
+                lost=lambda: self.ask_again(name),
             ),
         )
+
+    def ask_again(self, name: str) -> None:
+        """What the root does: the link's end says that nobody was born, so the request is repeated."""
+        self.lines[name].settimeout(10)
+        assert self.lines[name].recv(100) == b""
+        self.ask(name)
 
     def until(self, look: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + 20.0

@@ -183,6 +183,13 @@ class House:
         path = self.home / "logs" / f"{name}.jsonl"
         return path.read_text()[-6000:] if path.exists() else ""
 
+    def worked(self, name: str) -> bool:
+        """True once it marked progress, by its own dials."""
+        from supervisor.runtime import vitals
+
+        page = vitals.read(self.home / "vitals" / vitals.file_name(name))
+        return any(actor.last_progress_ns > actor.ready_ns > 0 for actor in page)
+
     def events(self, id: str, kind: str = "") -> list[dict[str, Any]]:
         events = self.client.ask("events", after=0)["events"]
         return [event for event in events if event["id"] == id and (not kind or event["kind"] == kind)]
