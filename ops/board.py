@@ -111,6 +111,13 @@ class Board:
         ]
         return [row for row in rows if float(row.get("quantity") or 0)]
 
+    def open_gain(self, position: dict[str, Any]) -> float | None:
+        """Profit or loss of an open position at the mid that was heard last, before costs; `None` without one."""
+        quote = self.quotes.get((str(position["venue"]), str(position["symbol"])))
+        if quote is None or quote.bid is None or quote.ask is None:
+            return None
+        return ((quote.bid + quote.ask) / 2 - float(position["entry_price"])) * float(position["quantity"])
+
     def _quote(self, said: dict[str, Any]) -> Quote:
         return self.quotes.setdefault((said["venue"], said["symbol"]), Quote())
 

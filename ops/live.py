@@ -131,7 +131,7 @@ def _table(*names: str, cut: str = "") -> Table:
     """Columns keep their width; only `cut` gives way on a narrow screen."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     for name in names:
-        right = name in ("bid", "ask", "age", "basis", "quantity", "entry", "realised", "mailbox")
+        right = name in ("bid", "ask", "age", "basis", "quantity", "entry", "open", "realised", "mailbox")
         table.add_column(name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
         if name != cut:
             table.columns[-1].min_width = len(name)
@@ -141,7 +141,8 @@ def _table(*names: str, cut: str = "") -> Table:
 def _troubles(status: dict[str, Any] | None) -> list[RenderableType]:
     """One line for each child that is not simply fine, the worst first: who, what, why."""
     lines: list[RenderableType] = []
-    found = rules.troubles(status) if status else ()
+    ending = status is None or rules.word(status) in ("STOPPING", "STOPPED")  # then everybody is down, as asked
+    found = () if status is None or ending else rules.troubles(status)
     for trouble in found[:MOST_TROUBLES]:
         loud = trouble.verdict in rules.ALARMS or trouble.state.upper() in rules.ALARMS
         line = Text("! " if loud else "· ", style="bold red" if loud else "yellow")
@@ -195,8 +196,8 @@ def _news(board: Board) -> RenderableType:
     lines: list[RenderableType] = []
     for said in list(board.signals)[:3]:
         line = Text(f"{said['action']:<5}", style="green" if said["action"] == "BUY" else "red")
-        confidence, agreement = 100 * float(said["confidence"]), 100 * float(said["agreement"])
-        line.append(f"{said['symbol']} confidence {confidence:.0f}% agreement {agreement:.0f}%  {said['reason']}")
+        line.append(f"{said['symbol']}  {said['reason']}")
+        line.no_wrap, line.overflow = True, "ellipsis"
         lines.append(line)
     for text in list(board.orders)[:4]:
         lines.append(Text(text, style="yellow" if text.startswith(("denied", "rejected")) else ""))
@@ -207,9 +208,18 @@ def _positions(board: Board) -> RenderableType:
     rows = board.positions()
     if not rows:
         return Text("no open position" if board.accounts else "", style="dim")
-    table = _table("position", "quantity", "entry", "realised")
+    table = _table("position", "quantity", "entry", "open", "realised")
     for row in rows:
-        table.add_row(str(row["symbol"]), str(row["quantity"]), str(row["entry_price"]), str(row["realised"]))
+        gain = board.open_gain(row)
+        table.add_row(
+            str(row["symbol"]),
+            str(row["quantity"]),
+            str(row["entry_price"]),
+            Text(
+                "?" if gain is None else f"{gain:+.2f}", style="" if gain is None else "green" if gain >= 0 else "red"
+            ),
+            str(row["realised"]),
+        )
     return table
 
 

@@ -282,6 +282,6 @@ def plain(flight: Flight) -> Iterator[None]:
             elif was_ready and (now >= due or rules.word(status) != said):
                 said, due = rules.word(status), now + STATUS_EVERY_S
                 print(render.summary(status), flush=True)
-                for trouble in rules.troubles(status)[:3]:
+                for trouble in rules.troubles(status)[:3] if said != "STOPPING" else ():
                     print(f"  {trouble.sentence()}", flush=True)
         time.sleep(LOOK_EVERY_S)

@@ -107,6 +107,8 @@ def test_everything_a_person_needs_is_on_the_screen(width: int) -> None:
         "day +12.50 (+0.125%)",
         "SELL 60%",
         "-0.015",
+        "+0.16",  # 10.35 below the entry, short 0.015
+        "three of four",
         "denied ETH/USDT:USDT: DATA_STALE 4.1 s",
     ):
         assert part in text, part
@@ -135,6 +137,18 @@ def test_a_quote_without_news_shows_its_age_and_a_silent_root_is_said() -> None:
     text = screen(board(TICK, LIVE), status(CALM), now=160.0, age_s=60.0)
     assert "1m00s" in text
     assert "STALE 1m00s: the root does not answer" in text
+
+
+def test_an_orderly_end_is_no_trouble() -> None:
+    stopped = child("root/a", ready=False, state="stopped", verdict="STOPPED", reason="stopped, as asked")
+    text = screen(board(), status(stopped, state="stopping"))
+    assert "STOPPING" in text
+    assert "as asked" not in text
+
+
+def test_a_position_without_a_mark_has_an_unknown_gain() -> None:
+    made = board(STATE)
+    assert [made.open_gain(row) for row in made.positions()] == [None]
 
 
 def test_unknown_equity_says_which_mark_is_missing() -> None:
