@@ -354,6 +354,7 @@ def _cancel(legs: list[Leg], why: str, mono: float) -> list[Action]:
         leg
         for leg in legs
         if leg.part is not Part.CLOSE
+        and leg.left > 0  # all of it is filled: the word that it is over is on its way
         and (leg.state is LegState.RESTING or (leg.state is LegState.SENT and mono - leg.at > CANCEL_AGAIN_S))
         and (not leg.cancels or mono - leg.cancelled_at > CANCEL_AGAIN_S)
     )
