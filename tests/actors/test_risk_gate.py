@@ -502,19 +502,47 @@ def test_what_was_filled_before_the_end_stays_and_the_rest_is_released(ending: A
 
 
 def test_an_approval_nobody_could_send_is_released_after_a_minute_and_taken_again_if_it_was_sent() -> None:
-    gate, ctx = a_gate(words=green_words(max_positions=1))
+    words = green_words(max_positions=1)
+    gate, ctx = a_gate(words=words)
     give(gate, ctx, an_intent())
     ctx.offset_s = 61.0
-    give(gate, ctx, *green_words(max_positions=1))
     late = NOW_NS + 100_000_000_000
     eth = [an_intent(intent_id=f"e{n}", symbol=ETH, signal_id=f"e{n}", expires_ns=late) for n in range(2)]
     submitted = OrderSubmitted(client_order_id=client_order_id("main", "momentum:s1", 1), intent=an_intent())
-    (denied,) = give(gate, ctx, submitted, eth[0])
+    (approved,) = give(gate, ctx, *words, eth[0])
+    assert isinstance(approved, OrderApproved)
+    (denied,) = give(gate, ctx, OrderRejected(**of(eth[0]), reason="so"), submitted, eth[1])
     assert isinstance(denied, OrderDenied)
-    again, after = a_gate(*[word for word in ctx.published if isinstance(word, OrderApproved)])
-    after.offset_s = 61.0
-    give(again, after, *green_words(max_positions=1))
-    assert [type(word) for word in give(again, after, eth[1])] == [OrderApproved]
+    assert denied.code == Code.POSITIONS_MAX
+
+
+def test_an_approval_that_was_sent_is_held_as_long_as_it_lives() -> None:
+    words = green_words(max_positions=1)
+    gate, ctx = a_gate(words=words)
+    submitted = OrderSubmitted(client_order_id=client_order_id("main", "momentum:s1", 1), intent=an_intent())
+    give(gate, ctx, an_intent(), submitted)
+    ctx.offset_s = 3600.0
+    eth = an_intent(intent_id="e", symbol=ETH, signal_id="e", expires_ns=NOW_NS + 10**13)
+    (denied,) = give(gate, ctx, *words, eth)
+    assert isinstance(denied, OrderDenied)
+    assert denied.code == Code.POSITIONS_MAX
+
+
+def test_a_fill_is_counted_once_not_as_position_and_reservation() -> None:
+    gate, ctx = a_gate(words=green_words(max_gross_notional=Decimal(1000)))
+    more = an_intent(intent_id="m", signal_id="m")
+    said = give(gate, ctx, an_intent(), a_fill(an_intent()), more)  # 0.010 held, 0.010 wished, 50,000 each
+    assert [type(word) for word in said] == [OrderApproved, OrderApproved]
+
+
+def test_an_end_recalled_before_its_beginning_is_still_the_end() -> None:
+    gate, ctx = a_gate()
+    (approval,) = give(gate, ctx, an_intent())
+    submitted = OrderSubmitted(client_order_id=client_order_id("main", "momentum:s1", 1), intent=an_intent())
+    expired = OrderExpired(**of(an_intent()), reason="APPROVAL_EXPIRED")
+    again, after = a_gate(expired, approval, submitted, words=green_words(max_positions=1))
+    eth = an_intent(intent_id="e", symbol=ETH, signal_id="e")
+    assert isinstance(give(again, after, eth)[0], OrderApproved)
 
 
 def test_an_unknown_order_closes_its_instrument_until_it_is_known() -> None:
