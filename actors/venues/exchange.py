@@ -24,7 +24,7 @@ LOOPBACK = "127.0.0.1"
 KEEP_ALIVE_MS = 5_000
 REST_TIMEOUT_MS = 5_000
 RECEIVE_WINDOW_MS = 5_000  # how long a request may travel; `rules.orders.PROOF_AFTER_S` is just above it
-LOCAL_RATE_LIMIT_MS = 5
+LOCAL_RATE_LIMIT_MS = 1
 
 
 class BadVenue(ValueError):
