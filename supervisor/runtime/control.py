@@ -24,7 +24,7 @@ class Control:
     """Binds `control` and `events` in the sockets directory.
 
     Raises:
-        OSError: the directory is missing or not ours (zmq.ZMQError is one).
+        OSError: the directory is missing or not ours.
     """
 
     def __init__(self, sockets: Path, answer: Answerer) -> None:
@@ -74,7 +74,10 @@ class Control:
         socket.set(zmq.LINGER, 0)
         socket.set(zmq.SNDHWM, QUEUE)
         socket.set(zmq.RCVHWM, QUEUE)
-        socket.bind(f"ipc://{path}")
+        try:
+            socket.bind(f"ipc://{path}")
+        except zmq.ZMQError as error:
+            raise OSError(error.errno, f"{path}: {error.strerror}") from error
         return socket
 
 

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         root = Root(home, plan)
-    except OSError as error:  # zmq.ZMQError is one
+    except OSError as error:
         print(f"the control socket in {plan.sockets} cannot be opened: {error}", file=sys.stderr)
         return EX_UNAVAILABLE
     code = root.run()
