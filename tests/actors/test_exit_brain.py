@@ -27,7 +27,7 @@ from actors.messages.orders import (
     OrderSubmitted,
     Side,
 )
-from actors.rules.exits import MAX_FAILURES, Settings, levels, tighter
+from actors.rules.exits import LOST_S, MAX_FAILURES, Settings, levels, tighter
 from actors.rules.orders import client_order_id
 from supervisor.message import Message
 from tests.actors.recorded import RecordedContext, give, start
@@ -248,6 +248,27 @@ def test_after_its_time_the_whole_position_is_closed_at_the_market_once() -> Non
     assert desk.pass_s(1.0) == []
     desk.accept(close)
     assert len(cancels(desk.fill(Side.SELL, "0.002", "60000", id_of(close)))) == 2
+
+
+def test_while_a_close_is_under_way_a_stop_that_ends_is_not_asked_for_again_and_comes_back_if_the_close_fails() -> None:
+    desk, stop, _ = protected()
+    (close,) = desk.pass_s(61.0)
+    assert isinstance(close, OrderIntent)
+    assert orders(desk.tell(OrderExpired(client_order_id=id_of(stop), account="main", reason="x", at_ns=1))) == {}
+    assert orders(desk.tell(denied(close))) == {}
+    assert OrderKind.MARKET in orders(desk.pass_s(1.0)), "a close is never given up"
+
+
+def test_an_intent_nobody_answers_is_given_up_and_when_it_comes_to_life_after_all_it_is_cancelled() -> None:
+    desk = Desk()
+    first = orders(desk.fill(Side.BUY, "0.002", "60000"))[OrderKind.STOP_MARKET]
+    assert orders(desk.pass_s(LOST_S)) == {}
+    assert orders(desk.pass_s(0.5)) == {}
+    second = orders(desk.pass_s(1.0))[OrderKind.STOP_MARKET]
+    assert second.intent_id != first.intent_id
+    assert cancels(desk.accept(second)) == []
+    assert cancels(desk.accept(first)) == [id_of(first)]
+    assert desk.tell(cancelled(first)) == []
 
 
 def test_turning_through_zero_is_a_new_epoch_with_its_own_legs() -> None:
