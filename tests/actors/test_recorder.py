@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from actors.messages.account import AccountState
-from actors.messages.control import SecondPassed, StopServer
+from actors.messages.control import Alert, SecondPassed, StopServer
 from actors.messages.market import CrossReading, FeedReport, ReplayFinished, Stale, Unavailable, Value
-from actors.messages.orders import OrderDenied
+from actors.messages.orders import OrderDenied, OrderFilled, OrderIntent, OrderKind, OrderSubmitted, Side
 from actors.messages.signals import SignalCount
-from actors.recorder import QUIET_S, SETTLE_S, Recorder, TimeIsUp
+from actors.recorder import QUIET_S, SETTLE_S, Recorder, TimeIsUp, WriteFailed
 from actors.rules.report import Tally
 from supervisor.message import SCHEMA, Envelope, Message, Provenance
 from tests.actors.recorded import RecordedContext, give, start
@@ -269,3 +269,94 @@ def test_a_stop_from_outside_writes_the_newest_counts(
 def test_a_time_that_is_none_is_refused(recorder: Callable[..., Recorder], wrong: float) -> None:
     with pytest.raises(ValueError, match="for_s"):
         recorder(for_s=wrong)
+
+
+def test_the_last_known_basis_stays_when_the_recording_is_over_and_its_legs_are_stale() -> None:
+    tally = Tally()
+    for basis in (Value(value=-3.0, age_s=0.0), Stale(age_s=9.0)):
+        tally.hear(
+            CrossReading(base="BTC", basis_bps=basis, divergence_bps=basis, median_basis_bps=basis, samples=1), 1
+        )
+    assert tally.document(1.0)["divergence_bps"]["BTC"]["last_basis_bps"] == -3.0
+
+
+def submitted(number: int) -> OrderSubmitted:
+    intent = OrderIntent(
+        intent_id=f"i{number}", account="main", strategy="momentum", venue="binanceusdm", symbol="BTC/USDT:USDT",
+        side=Side.BUY, kind=OrderKind.MARKET, quantity=Decimal(1),
+    )  # fmt: skip
+    return OrderSubmitted(client_order_id=f"c{number}", intent=intent)
+
+
+def filled(number: int) -> OrderFilled:
+    return OrderFilled(
+        client_order_id=f"c{number}", account="main", venue="binanceusdm", symbol="BTC/USDT:USDT",
+        trade_id=f"t{number}", side=Side.BUY, quantity=Decimal(1), price=Decimal(1), fee=Decimal(0),
+        fee_currency="USDT", at_ns=1,
+    )  # fmt: skip
+
+
+def test_a_restarted_recorder_counts_orders_fills_and_denials_from_the_record(tmp_path: Path) -> None:
+    history = (submitted(1), filled(1), submitted(2), denied("DAY_LOSS"))
+    documents = []
+    for past, present in ((history, ()), ((), history)):
+        actor, ctx = Recorder(), WiredContext("recorder", past)
+        start(actor, ctx, home=str(tmp_path), mode="sim")
+        give(actor, ctx, *present)
+        actor.terminate("asked")
+        ctx.release()
+        documents.append(json.loads((tmp_path / "reports" / "report.json").read_text()))
+    assert (documents[0]["orders"], documents[0]["fills"], documents[0]["denials"]) == (2, 1, {"DAY_LOSS": 1})
+    assert documents[0]["digest"] == documents[1]["digest"]
+
+
+def test_the_digest_changes_with_the_order_of_decisions_and_the_books_digest_does_not() -> None:
+    one, other = Tally(), Tally()
+    for tally, numbers in ((one, (1, 2)), (other, (2, 1))):
+        tally.hear(report(), 1)
+        for number in numbers:
+            tally.hear(submitted(number), 1)
+    assert one.digest() != other.digest()
+    assert one.books_digest() == other.books_digest()
+
+
+@pytest.mark.parametrize(("incarnation", "ends"), [(1, False), (2, True)])
+def test_the_end_of_a_recording_is_remembered_within_a_run_and_not_from_an_earlier_one(
+    tmp_path: Path, incarnation: int, ends: bool
+) -> None:
+    actor, ctx = Recorder(), WiredContext("recorder", (finished(),))
+    ctx.stopped_at, ctx.incarnation = 1_000.0, incarnation
+    start(actor, ctx, home=str(tmp_path), mode="replay")
+    give(actor, ctx, report())
+    after(actor, ctx, 1.0)
+    after(actor, ctx, SETTLE_S)
+    assert bool(stops(ctx)) is ends
+
+
+def test_an_incomplete_recording_is_an_alert(recorder: Callable[..., Recorder], ctx: WiredContext) -> None:
+    actor = recorder()
+    give(actor, ctx, report(frames_in=3, events_out=3, conflated=0), finished())
+    after(actor, ctx, 1.0)
+    after(actor, ctx, QUIET_S)
+    assert [alert.subject for alert in ctx.of(Alert)] == ["recorder replay"]
+
+
+def test_a_report_that_cannot_be_written_is_an_alert_and_not_the_end(
+    recorder: Callable[..., Recorder], ctx: WiredContext, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file where a folder is wanted")
+    actor = recorder(report=str(tmp_path / "taken" / "report.json"))
+    after(actor, ctx, 5.0)
+    word = due(ctx)
+    while word is not None and not isinstance(word, WriteFailed):
+        word = due(ctx)
+    assert word is not None
+    (alert,) = give(actor, ctx, word)
+    assert isinstance(alert, Alert)
+    assert "taken" in alert.text
+    assert (tmp_path / "reports" / "report.json").exists()
+
+
+def test_a_relative_report_is_refused(recorder: Callable[..., Recorder]) -> None:
+    with pytest.raises(ValueError, match="is relative"):
+        recorder(report="report.json")
