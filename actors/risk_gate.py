@@ -39,7 +39,8 @@ from actors.messages.orders import (
 from actors.rules.approval import MIN_KEY_BYTES, sign
 from actors.rules.money import ZERO, BadAmount, to_decimal
 from actors.rules.money import instruments as instruments_of
-from actors.rules.orders import client_order_id, signed
+from actors.rules.orders import client_order_id
+from actors.rules.positions import FLAT, Fills
 from actors.rules.risk_gate import NEVER_S, Allow, Code, Deny, Exposure, Snapshot, Terms, check
 from actors.venues.words import LatchSeen
 from supervisor.actor import Actor
@@ -70,7 +71,7 @@ class _Books:
 
     def __init__(self, account: str, venue: str) -> None:
         self.account, self.venue = account, venue
-        self.positions: dict[str, Decimal] = {}  # symbol -> signed quantity
+        self.fills = Fills(account)
         self.open: OrderedDict[str, _Open] = OrderedDict()  # by client order id
         self.unknown: dict[str, str] = {}  # client order id -> symbol
         self.entries_ns: deque[int] = deque()  # when entries were approved, the last minute
@@ -104,9 +105,8 @@ class _Books:
                         intent=word.intent, left=word.intent.quantity, at_s=now_s, sent=True
                     )
             case OrderFilled() if word.account == self.account and word.venue == self.venue:
-                self.positions[word.symbol] = self.positions.get(word.symbol, ZERO) + signed(word.side, word.quantity)
                 known = self.open.get(word.client_order_id)
-                if known is not None:
+                if self.fills.apply(word) and known is not None:
                     known.left = max(known.left - word.quantity, ZERO)
             case OrderAccepted() if word.account == self.account:
                 self.unknown.pop(word.client_order_id, None)
@@ -144,9 +144,13 @@ class _Books:
             ZERO,
         )
 
+    def position(self, symbol: str) -> Decimal:
+        """Signed quantity."""
+        return self.fills.holdings.get((self.venue, symbol), FLAT).quantity
+
     def symbols(self) -> set[str]:
         """Where anything is held or on its way."""
-        held = {symbol for symbol, quantity in self.positions.items() if quantity}
+        held = {symbol for (venue, symbol), it in self.fills.holdings.items() if venue == self.venue and it.quantity}
         return held | {item.intent.symbol for item in self.open.values() if not item.intent.reduce_only}
 
 
@@ -361,7 +365,7 @@ class RiskGate(Actor):
         found = []
         for symbol in sorted(books.symbols() | {symbol for symbol, quantity in told.items() if quantity}):
             tick, age_s = self._last(Tick, f"{self.venue}:{symbol}", now_s)
-            position = books.positions.get(symbol, ZERO)
+            position = books.position(symbol)
             found.append(
                 Exposure(
                     symbol=symbol,

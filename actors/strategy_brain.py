@@ -29,9 +29,10 @@ from actors.messages.orders import (
     Side,
 )
 from actors.messages.signals import Action, Signal
-from actors.rules.money import ZERO, to_decimal
 from actors.rules.money import instruments as instruments_of
-from actors.rules.orders import client_order_id, signed
+from actors.rules.money import to_decimal
+from actors.rules.orders import client_order_id
+from actors.rules.positions import FLAT, Fills
 from actors.rules.sizing import Nothing, Size, Terms, size
 from supervisor.actor import Actor
 from supervisor.message import Message
@@ -93,7 +94,7 @@ class StrategyBrain(Actor):
         self.state_at_s = 0.0  # monotonic
         self.limits: RiskLimits | None = None
         self.limits_at_s = 0.0
-        self.fills: dict[str, Decimal] = {}  # symbol -> signed quantity: the ledger's word may come after ours is due
+        self.fills = Fills(account)  # the ledger's word may come after the next signal
         self.pending: dict[str, OrderIntent] = {}  # symbol -> the entry that has not ended
         self.entered_ns: dict[str, int] = {}  # symbol -> event time of the last entry
         self.skipped: Counter[str] = Counter()
@@ -121,8 +122,8 @@ class StrategyBrain(Actor):
 
     def _fold(self, word: Message) -> None:
         match word:
-            case OrderFilled() if word.account == self.account and word.venue == self.venue:
-                self.fills[word.symbol] = self.fills.get(word.symbol, ZERO) + signed(word.side, word.quantity)
+            case OrderFilled():
+                self.fills.apply(word)
             case OrderDenied() if word.account == self.account:
                 self._end(lambda intent: intent.intent_id == word.intent_id)
             case OrderCompleted() | OrderRejected() | OrderCancelled() | OrderExpired() if word.account == self.account:
@@ -171,7 +172,7 @@ class StrategyBrain(Actor):
             for position in self.state.positions
             if (position.venue, position.symbol) == (self.venue, symbol)
         )
-        if held or self.fills.get(symbol, ZERO):
+        if held or self.fills.holdings.get(place, FLAT).quantity:
             return "POSITION_OPEN"
         if symbol in self.pending:
             return "ENTRY_PENDING"

@@ -531,7 +531,8 @@ def test_an_approval_that_was_sent_is_held_as_long_as_it_lives() -> None:
 def test_a_fill_is_counted_once_not_as_position_and_reservation() -> None:
     gate, ctx = a_gate(words=green_words(max_gross_notional=Decimal(1000)))
     more = an_intent(intent_id="m", signal_id="m")
-    said = give(gate, ctx, an_intent(), a_fill(an_intent()), more)  # 0.010 held, 0.010 wished, 50,000 each
+    fill = a_fill(an_intent())
+    said = give(gate, ctx, an_intent(), fill, fill, more)  # told twice; 0.010 held, 0.010 wished, 50,000 each
     assert [type(word) for word in said] == [OrderApproved, OrderApproved]
 
 

@@ -77,7 +77,7 @@ def later(brain: StrategyBrain, ctx: RecordedContext, at_s: float) -> list[Messa
 def fill(intent: OrderIntent, side: Side | None = None, quantity: Decimal | None = None) -> OrderFilled:
     return OrderFilled(
         client_order_id=client_order_id("main", intent.intent_id, 1), account="main", venue=VENUE, symbol=BTC,
-        trade_id="1", side=side or intent.side, quantity=quantity or intent.quantity, price=Decimal(64000),
+        trade_id=str(side), side=side or intent.side, quantity=quantity or intent.quantity, price=Decimal(64000),
         fee=Decimal(0), fee_currency="USDT", at_ns=NOW_NS,
     )  # fmt: skip
 
