@@ -40,7 +40,7 @@ from actors.rules.approval import MIN_KEY_BYTES, sign
 from actors.rules.money import ZERO, BadAmount, to_decimal
 from actors.rules.money import instruments as instruments_of
 from actors.rules.orders import client_order_id
-from actors.rules.positions import FLAT, Fills
+from actors.rules.positions import Fills
 from actors.rules.risk_gate import NEVER_S, Allow, Code, Deny, Exposure, Snapshot, Terms, check
 from actors.venues.words import LatchSeen
 from supervisor.actor import Actor
@@ -144,13 +144,9 @@ class _Books:
             ZERO,
         )
 
-    def position(self, symbol: str) -> Decimal:
-        """Signed quantity."""
-        return self.fills.holdings.get((self.venue, symbol), FLAT).quantity
-
     def symbols(self) -> set[str]:
         """Where anything is held or on its way."""
-        held = {symbol for (venue, symbol), it in self.fills.holdings.items() if venue == self.venue and it.quantity}
+        held = {symbol for venue, symbol in self.fills.open() if venue == self.venue}
         return held | {item.intent.symbol for item in self.open.values() if not item.intent.reduce_only}
 
 
@@ -365,7 +361,7 @@ class RiskGate(Actor):
         found = []
         for symbol in sorted(books.symbols() | {symbol for symbol, quantity in told.items() if quantity}):
             tick, age_s = self._last(Tick, f"{self.venue}:{symbol}", now_s)
-            position = books.position(symbol)
+            position = books.fills.quantity(self.venue, symbol)
             found.append(
                 Exposure(
                     symbol=symbol,

@@ -32,7 +32,7 @@ from actors.messages.signals import Action, Signal
 from actors.rules.money import instruments as instruments_of
 from actors.rules.money import to_decimal
 from actors.rules.orders import client_order_id
-from actors.rules.positions import FLAT, Fills
+from actors.rules.positions import Fills
 from actors.rules.sizing import Nothing, Size, Terms, size
 from supervisor.actor import Actor
 from supervisor.message import Message
@@ -172,7 +172,7 @@ class StrategyBrain(Actor):
             for position in self.state.positions
             if (position.venue, position.symbol) == (self.venue, symbol)
         )
-        if held or self.fills.holdings.get(place, FLAT).quantity:
+        if held or self.fills.quantity(self.venue, symbol):
             return "POSITION_OPEN"
         if symbol in self.pending:
             return "ENTRY_PENDING"
