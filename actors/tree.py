@@ -125,6 +125,15 @@ def tree(launch: Launch) -> SupervisorSpec:
     )
 
 
+def names(launch: Launch) -> tuple[str, ...]:
+    """The children whose series must exist from the first scrape on, `gateway` itself not among them."""
+    accounts = [account.name for account in launch.settings.accounts]
+    desks = [f"{role}:{name}" for name in accounts for role in ("risk_gate", "execution", "exit_brain")]
+    feeds = [f"feed:{venue.id}" for venue in launch.settings.venues]
+    brains = ["risk_brain", "ceo_brain", "cross_exchange", "ai_engine", "strategy_brain"]
+    return ("ledger", *desks, *feeds, *brains, "alerts", "recorder")
+
+
 def desk(launch: Launch, account: Account) -> SupervisorSpec:
     """What stands between a wish and the venue, for one account: below relies on above."""
     return supervise(
@@ -331,6 +340,7 @@ def gateway(launch: Launch) -> ChildSpec:
         http_port=launch.http_port,
         instruments=launch.settings.instruments(),
         accounts=[account.name for account in launch.settings.accounts],
+        children=names(launch),
         poll_every_s=launch.settings.gateway.poll_every_s,
     )
 

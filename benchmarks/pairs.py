@@ -1,7 +1,7 @@
 """Ratios to a raw limit, honestly: ours and raw take turns in one run, the median of the pairs is the figure.
 
-Absolute speeds of a shared machine mean little; the same minute's ratio means something. Every benchmark prints one JSON
-line per gate and exits 1 when a gate is missed.
+Absolute speeds of a shared machine mean little; the same minute's ratio means something. Every benchmark prints one
+JSON line per gate and exits 1 when a gate is missed.
 """
 
 from __future__ import annotations

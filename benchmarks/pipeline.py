@@ -2,8 +2,9 @@
 
     generator ──PUB──► features + four models ──► five risk rules, which note the time
 
-Raw: three bare processes with blocking pyzmq sockets, msgspec structs, the same features and the same merged graph, and no
-envelope, sequence, fence, vitals or supervision. Ours: the real nodes, `AiEngine` and a gate, hosted as in the server.
+Raw: three bare processes with blocking pyzmq sockets, msgspec structs, the same features and the same merged graph,
+and no envelope, sequence, fence, vitals or supervision. Ours: the real nodes, `AiEngine` and a gate, hosted as in the
+server.
 Figures: the median latency at 1,000 and 5,000 ticks/s, and the highest rate without a loss, an inference per tick.
 """
 
@@ -72,7 +73,7 @@ def ticks() -> Callable[[int], Tick]:
 
 
 def pace(count: int, rate: float, send: Callable[[int], None]) -> None:
-    """Call `send` at the rate (0: as fast as it returns), spinning between: the generator must not add its own wake-ups."""
+    """Call `send` at the rate (0: as fast as it returns), spinning between: the generator adds no wake-ups."""
     start = time.perf_counter()
     for n in range(count):
         if rate:
@@ -266,9 +267,7 @@ def our_run(count: int, rate: float) -> tuple[list[int], float]:
     make = ticks()
     time.sleep(1.0)
     for symbol in SYMBOLS:
-        tx.publish(
-            FeedState(venue=VENUE, symbol=symbol, status=FeedStatus.LIVE, reason="bench", since_ns=0, age_s=0.0)
-        )
+        tx.publish(FeedState(venue=VENUE, symbol=symbol, status=FeedStatus.LIVE, reason="bench", since_ns=0, age_s=0.0))
     base = time.time_ns() - (WARM // len(SYMBOLS) + 2) * SLOT_NS
     for n in range(WARM):
         tx.publish(make(n), event_ns=base + n // len(SYMBOLS) * SLOT_NS)

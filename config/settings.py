@@ -163,7 +163,7 @@ class Settings(Section):
         default=_SHIPPED_VENUES, min_length=1, max_length=10
     )
     accounts: Annotated[tuple[Account, ...], BeforeValidator(_tuple)] = Field(
-        default=(Account(name="main", venue="binanceusdm"),), min_length=1, max_length=10
+        default=(Account(name="main", venue="binanceusdm"),), min_length=1, max_length=1
     )
     feed: Feed = Feed()
     cross_exchange: CrossExchange = CrossExchange()

@@ -13,7 +13,7 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
-    """`shared_data("binance_ws_20240808")` is that folder; absent data skips by name, but never in CI where it exists."""
+    """`shared_data("binance_ws_20240808")` is that folder; absent data skips by name, but never in CI where it is."""
 
     def find(name: str) -> Path:
         path = DATA / name

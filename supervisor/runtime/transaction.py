@@ -246,7 +246,7 @@ class Transaction:
     # ------------------------------------------------------------------ the host's side
 
     def hear(self, frame: bytes) -> Sequence[Envelope]:
-        """The envelopes to handle because of this frame, in order: usually one, none for a repeat, more after a hole."""
+        """What to handle because of this frame, in order: usually one, none for a repeat, more after a hole."""
         try:
             envelope = self._decoder.decode(frame)
         except BadFrame as error:
