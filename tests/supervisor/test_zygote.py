@@ -217,9 +217,12 @@ def test_an_unknown_role_is_refused_with_the_known_ones(cradle: Cradle) -> None:
 def test_nodes_end_with_the_process_that_is_their_root(tmp_path: Path) -> None:
     script = (
         "import time\n"
-        "from tests.supervisor.test_zygote import Cradle, TOYS, ZygoteSpec\n"
+        "from tests.supervisor.test_zygote import Cradle, TOYS, ZygoteSpec, link\n"
         "c = Cradle(ZygoteSpec(role='core', imports=(TOYS,)))\n"
-        "print(c.bear('one').pid, c.bear('two').pid, c.zygote_pid(), flush=True)\n"
+        "pids = c.bear('one').pid, c.bear('two').pid, c.zygote_pid()\n"
+        "for name in ('one', 'two'):\n"
+        "    c.until(lambda: bool(link.receive_from_node(c.lines[name])), name)\n"  # adopted: it runs its own code
+        "print(*pids, flush=True)\n"
         "time.sleep(60)\n"
     )
     root = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, text=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,6 +205,7 @@ class House:
             popen.kill()
             popen.wait()
         self.client.close()
+        shutil.rmtree(self.sockets, ignore_errors=True)
 
     def held(self, lock: str) -> int:
         from supervisor.runtime import locks
