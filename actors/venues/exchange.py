@@ -72,6 +72,8 @@ def _build(package: Any, product: str, url: str | None, keys: dict[str, str]) ->
     if url is not None:
         # a simulator has weights of its own; a resync must not wait a second in the client's limiter
         settings["rateLimit"] = LOCAL_RATE_LIMIT_MS
+        # a localised instance speaks plain HTTP only; without this ccxt loads a certificate store, 12 MB a process
+        settings["verify"] = False
         options["ws"] = {"cost": 1}
     exchange = getattr(package, CLASS_OF_PRODUCT[product])(settings)
     if url is not None:
@@ -173,6 +175,22 @@ def rejection(exchange: Exchange, name: str) -> BaseException | None:
             if not future.cancelled():
                 found = future.exception() or found
     return found
+
+
+def watch_deltas(exchange: Exchange, applied: Callable[[str, int], None]) -> None:
+    """Be told (market id, last update id) of every depth delta at the moment ccxt applies it to its book.
+
+    What a frame's arrival cannot show: deltas buffered before the snapshot are applied later and several at once, and
+    one that the snapshot already contains is dropped while the book's id is equal to its own.
+    """
+    apply = exchange.handle_order_book_message
+
+    def counted(client: Any, message: Any, orderbook: Any) -> Any:
+        done = apply(client, message, orderbook)
+        applied(message["s"], int(message["u"]))
+        return done
+
+    exchange.handle_order_book_message = counted
 
 
 # --- the guard around ccxt's receive loop ---------------------------------------------------------------------------
