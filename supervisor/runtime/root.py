@@ -68,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     process.become_subreaper()
     process.set_name("qt-root")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The kernel hangs up a process group that is orphaned while a member is stopped: our heart killed, a node in T.
+    # Ignored here it is ignored in zygotes and nodes too, which inherit it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         root = Root(home, plan)
     except OSError as error:
@@ -109,8 +112,7 @@ class Root(runner.Owner):
 
     def run(self) -> int:
         """Until everything is down in order."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            self.loop.on_signal(number, lambda: self.stop("a signal asked for it", 0))
+        self.loop.on_signal(signal.SIGTERM, lambda: self.stop("SIGTERM asked for it", 0))
         self.loop.watch(self.control.fileno(), self._on_control)
         self.side.start()
         self.checks.start()

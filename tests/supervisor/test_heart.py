@@ -82,6 +82,17 @@ def test_a_killed_heart_gets_a_successor_that_adopts_the_living(tmp_path: Path) 
         home.until(lambda: not (home.held("heart") or home.held("root") or home.held("ess")), "all are down")
 
 
+def test_a_heart_killed_while_a_node_is_stopped_does_not_hang_up_the_root(tmp_path: Path) -> None:
+    with beating(tmp_path) as home:
+        heart, _, root = up(home)
+        os.kill(home.child("a")["pid"], signal.SIGSTOP)  # the kernel hangs up an orphaned group with a stopped member
+        os.kill(heart, signal.SIGKILL)
+        home.until(lambda: home.held("heart") not in (0, heart), "another heart")
+        home.ready("a")
+        assert home.held("root") == root
+        assert home.status()["server"]["state"] == "running"
+
+
 def test_sigterm_ends_the_root_first_and_the_emergency_stop_last(tmp_path: Path) -> None:
     with beating(tmp_path) as home:
         _, ess, root = up(home)
