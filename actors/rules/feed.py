@@ -40,6 +40,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     since: float = 0.0
     changes: int = 0  # of status; orders what travels on two roads
     chain: int | None = None  # last update id of this connection's newest depth frame
+    counted: int | None = None  # last update id of the newest delta in `deltas`, on this connection
     book_at: float = 0.0  # newest depth frame, or the subscription
     trades_at: float = 0.0
     broken_at: float | None = None  # since when the book is wanted back
@@ -61,6 +62,7 @@ class DepthFrame(msgspec.Struct, frozen=True):
     previous: int | None  # pu, USD-M only
     applied: bool  # the book's update id is this frame's
     fault: str  # of the book after the frame, see `fault_of`
+    joined: tuple[int, ...] = ()  # last update ids of the deltas ccxt applied since the frame before this one
 
 
 class Wish(StrEnum):
@@ -109,6 +111,7 @@ def connecting(life: Life, reason: str, now: float) -> Life:
     return msgspec.structs.replace(
         life,
         chain=None,
+        counted=None,
         suspect=False,
         excused=False,
         book_at=now,
@@ -132,11 +135,11 @@ def subscribed(life: Life, now: float) -> Life:
 
 def after_depth(life: Life, frame: DepthFrame, now: float) -> Life:
     """A depth frame came. Counts it, checks the chain, and decides whether the book is LIVE."""
-    life = msgspec.structs.replace(life, frames=life.frames + 1, book_at=now)
+    life = _count(msgspec.structs.replace(life, frames=life.frames + 1, book_at=now), frame.joined)
     before, excused = life.chain, life.excused
     if before is not None and frame.last <= before:
         return life  # a repeated or late frame: ccxt ignores it, and so does the chain
-    life = msgspec.structs.replace(life, deltas=life.deltas + frame.applied, chain=frame.last, excused=False)
+    life = msgspec.structs.replace(life, chain=frame.last, excused=False)
     if not continues(before, frame):
         told = f"pu {frame.previous}" if frame.previous is not None else f"U {frame.first}"
         life = broken(life, f"sequence gap: {told} does not follow {before}", now, count=not excused)
@@ -153,6 +156,17 @@ def after_depth(life: Life, frame: DepthFrame, now: float) -> Life:
     if life.suspect or life.status is FeedStatus.LIVE or _trades_silent(life):
         return life
     return msgspec.structs.replace(_to(life, FeedStatus.LIVE, "", now), broken_at=None, asked_at=None)
+
+
+def _count(life: Life, joined: tuple[int, ...]) -> Life:
+    """Each delta once: ccxt applies several at a time when a snapshot joins the buffered ones, USD-M repeats again, and
+    a frame the snapshot already contains not at all, although the book then stands at its id.
+    """
+    new, counted = 0, life.counted
+    for last in joined:
+        if counted is None or last > counted:
+            new, counted = new + 1, last
+    return msgspec.structs.replace(life, deltas=life.deltas + new, counted=counted) if new else life
 
 
 def _trades_silent(life: Life) -> bool:

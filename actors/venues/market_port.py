@@ -41,8 +41,8 @@ class _Instrument:
     """What the port holds of one symbol. Touched by the port's thread only."""
 
     __slots__ = (
-        "asks", "bids", "book_seq", "book_wanted", "bought", "event_ms", "life", "market_id", "sold", "symbol",
-        "told", "trades_wanted",
+        "asks", "bids", "book_seq", "book_wanted", "bought", "event_ms", "joined", "life", "market_id", "sold",
+        "symbol", "told", "trades_wanted",
     )  # fmt: skip
 
     def __init__(self, symbol: str) -> None:
@@ -54,6 +54,7 @@ class _Instrument:
         self.asks: tuple[tuple[float, float], ...] = ()
         self.book_seq = 0
         self.event_ms = 0
+        self.joined: list[int] = []  # last update ids of the deltas that ccxt applied since the last depth frame
         self.bought = 0.0
         self.sold = 0.0
         self.book_wanted = asyncio.Event()  # wakes the watch loop: the subscription needs a look
@@ -96,6 +97,7 @@ class MarketPort:
     async def _main(self) -> None:
         exchange = self._exchange = ccxt_room.stream(self.product, self.url)
         self._guard = ccxt_room.Guard(exchange, seen=self._seen, malformed=self._malformed, closed=self._closed)
+        ccxt_room.watch_deltas(exchange, self._joined)
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._load_markets()
@@ -274,6 +276,11 @@ class MarketPort:
             for ins in self._of(client, "orderbook"):
                 self._move(ins, rules.subscribed(ins.life, time.monotonic()))
 
+    def _joined(self, market_id: str, last: int) -> None:
+        ins = self._by_id.get(market_id)
+        if ins is not None:
+            ins.joined.append(last)
+
     def _depth(self, ins: _Instrument, message: dict[str, Any]) -> None:
         now = time.monotonic()
         last = int(message["u"])
@@ -289,7 +296,8 @@ class MarketPort:
                 ins.book_seq = last
         ins.event_ms = int(message["E"])
         previous = message.get("pu")
-        frame = DepthFrame(int(message["U"]), last, None if previous is None else int(previous), applied, fault)
+        joined, ins.joined = tuple(ins.joined), []
+        frame = DepthFrame(int(message["U"]), last, None if previous is None else int(previous), applied, fault, joined)
         gaps = ins.life.gaps
         self._move(ins, rules.after_depth(ins.life, frame, now))
         if ins.life.gaps != gaps:
@@ -324,6 +332,7 @@ class MarketPort:
     def _closed(self, client: Any, why: str) -> None:
         now = time.monotonic()
         for ins in self._of(client, "orderbook"):
+            ins.joined = []
             self._move(ins, rules.connecting(ins.life, why, now))
             ins.book_wanted.set()
         for ins in self._of(client, "trade"):
