@@ -68,8 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     process.become_subreaper()
     process.set_name("qt-root")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The kernel hangs up a process group that is orphaned while a member is stopped: our heart killed, a node in T.
-    # Ignored here it is ignored in zygotes and nodes too, which inherit it.
+    # No terminal's end, and no hang-up of an orphaned process group, ends the server; zygotes and nodes inherit this.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         root = Root(home, plan)

@@ -82,13 +82,15 @@ def test_a_killed_heart_gets_a_successor_that_adopts_the_living(tmp_path: Path) 
         home.until(lambda: not (home.held("heart") or home.held("root") or home.held("ess")), "all are down")
 
 
-def test_a_heart_killed_while_a_node_is_stopped_does_not_hang_up_the_root(tmp_path: Path) -> None:
+def test_a_heart_killed_while_a_node_is_stopped_costs_neither_the_root_nor_the_node(tmp_path: Path) -> None:
     with beating(tmp_path) as home:
         heart, _, root = up(home)
-        os.kill(home.child("a")["pid"], signal.SIGSTOP)  # the kernel hangs up an orphaned group with a stopped member
+        node = home.child("a")["pid"]
+        os.kill(node, signal.SIGSTOP)
         os.kill(heart, signal.SIGKILL)
         home.until(lambda: home.held("heart") not in (0, heart), "another heart")
-        home.ready("a")
+        os.kill(root, signal.SIGHUP)
+        assert home.ready("a")["a"]["pid"] == node
         assert home.held("root") == root
         assert home.status()["server"]["state"] == "running"
 
