@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 OnError = Callable[[str, Exception], None]
 _BATCH = 64
+_REPORT_EVERY_S = 10.0  # the same fault of a tick would otherwise be told ten times a second
 
 
 class Timer:
@@ -42,6 +43,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
         self._signals: dict[int, Callable[[], None]] = {}
+        self._reported: dict[str, float] = {}  # place in the code -> when its fault was last told
         self._stopped = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.watch(self._wake_read, self._on_signal)
@@ -101,7 +103,13 @@ class Loop:
         try:
             call()
         except Exception as error:  # noqa: BLE001 - reported, and the loop must go on
-            self._on_error(getattr(call, "__qualname__", repr(call)), error)
+            self._report(getattr(call, "__qualname__", repr(call)), error)
+
+    def _report(self, where: str, error: Exception) -> None:
+        now = time.monotonic()
+        if now - self._reported.get(where, -_REPORT_EVERY_S) >= _REPORT_EVERY_S:
+            self._reported[where] = now
+            self._on_error(where, error)
 
     def _on_signal(self) -> None:
         try:

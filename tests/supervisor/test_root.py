@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.spec import ChildSpec, ProgramStart
 from tests.supervisor.toys import PROJECT, Deaf, Doomed, Ender, Stuck, Worker, alive, house, toy
 
 pytestmark = pytest.mark.process
@@ -132,6 +133,21 @@ def test_a_killed_zygote_costs_nobody_anything_and_the_next_restart_still_works(
         assert home.child("a")["pid"] == pid
         os.kill(pid, signal.SIGKILL)
         home.until(lambda: home.child("a").get("incarnation") == 2 and home.child("a")["ready"], "a is back")
+
+
+def test_a_program_says_when_it_is_ready_and_ends_with_the_root(tmp_path: Path) -> None:
+    script = "import time; from supervisor.runtime import notify; notify.ready(); time.sleep(3600)"
+    start = ProgramStart(argv=(sys.executable, "-c", script), speaks=True)
+    silent = ProgramStart(argv=("/no/such/program",))
+    with house(tmp_path, ChildSpec(id="program", start=start), ChildSpec(id="absent", start=silent)) as home:
+        root = home.start("root")
+        pid = home.ready("program")["program"]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        home.until(lambda: home.child("program")["incarnation"] == 2 and home.child("program")["ready"], "it is back")
+        home.until(lambda: "127" in home.child("absent")["reason"], "the one that does not exist says so")
+        second = home.child("program")["pid"]
+        root.kill()
+        home.until(lambda: not alive(second), "it ended with the root")
 
 
 def test_no_zombie_is_left_behind(tmp_path: Path) -> None:
