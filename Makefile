@@ -27,11 +27,11 @@ FIND_PYTHON = for p in $(PYTHON) python3.13 python3.12 python3.11 python3.14 pyt
 	echo "Quantum Trader needs Python 3.11 or newer and found none on the PATH; install one, or say: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 
-.PHONY: help run test setup lint format types layers models bench python clean
+.PHONY: help run test setup lint format types layers models campaign-replay bench python clean
 
 help:
 	@sed -n '3,5s/^# *//p' Makefile
-	@echo 'also: setup lint format types layers models bench clean'
+	@echo 'also: setup lint format types layers models campaign-replay bench clean'
 
 run: $(STAMP)
 	@$(PY) -m ops.main up $(ARGS)
@@ -75,6 +75,10 @@ models: $(STAMP)
 	@if uv --version >/dev/null 2>&1; then uv pip install --quiet --python $(PY) -c ops/constraints.txt -e '.[dev,train]'; \
 	else $(PY) -m pip install --quiet --disable-pip-version-check -c ops/constraints.txt -e '.[dev,train]'; fi
 	$(PY) -m models_onnx.train $(ARGS)
+
+# The recorded market at a slower pace than `make test` can afford: two minutes instead of twenty seconds.
+campaign-replay: $(STAMP)
+	QT_CAMPAIGN_SPEED=3 $(PY) -m pytest tests/integration/test_replay.py -k 'not fault and not hole' --timeout 400
 
 bench: $(STAMP)
 	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
