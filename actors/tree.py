@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from actors.messages.market import ReplayFinished
 from actors.venues.simulator.instruments import known as steps_of
 from config import launch as launches
 from config.launch import Launch
@@ -50,8 +51,9 @@ ROLES = (
         role="venue",
         imports=(
             "supervisor.runtime.node",
-            "ccxt.pro",  # 50 MB: once in the zygote instead of once in each node
-            "actors.venues.exchange",
+            "actors.venues.exchange",  # first: it enters ccxt by the lean door
+            "ccxt.pro.binance",
+            "ccxt.pro.binanceusdm",
             "actors.feed",
             "actors.execution",
             "actors.simulator",
@@ -75,7 +77,8 @@ def draft(launch: Launch) -> Draft:
     return Draft(
         tree=tree(launch),
         zygotes=ROLES,
-        outside=OUTSIDE,
+        # a simulator outside the tree tells nobody here that its recording is over
+        outside=OUTSIDE if launch.venue_port else (*OUTSIDE, ReplayFinished.__name__),
         mode=launch.mode,
         provenance={"sim": Provenance.SYNTHETIC, "replay": Provenance.REPLAY}.get(launch.mode, Provenance.LIVE),
         version=VERSION,

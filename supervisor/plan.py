@@ -46,7 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What a `build` function returns: the tree and what the plan needs besides. `outside` names message classes that
-    are heard only from outside the tree.
+    are heard, or said, only outside the tree.
     """
 
     tree: SupervisorSpec

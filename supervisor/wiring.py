@@ -28,7 +28,8 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str]:
     """Every fault as one sentence, `[]` when each word has a speaker and a hearer.
 
-    `outside` names classes that are heard from outside the tree (`qt tail`, the live view): they need no hearer in it.
+    `outside` names classes whose other end lies outside the tree, the hearer (`qt tail`, the live view) or the speaker
+    (a simulator that runs alone): they need none in it.
     """
     faults: list[str] = []
     speakers: dict[str, list[str]] = {}
@@ -54,7 +55,7 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
                 faults.append(f"{child.name}: promises {promise.topic}, which it does not publish{hint}")
     free = set(outside)
     for topic in sorted(hearers):
-        if topic not in speakers:
+        if topic not in speakers and topic not in free:
             faults.append(f"{topic}: heard by {', '.join(hearers[topic])}, said by nobody in this tree")
     for topic in sorted(speakers):
         if topic not in hearers and topic not in free and classes[topic].delivery is not Delivery.SYSTEM:

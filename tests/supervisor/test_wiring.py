@@ -40,6 +40,11 @@ def test_a_word_heard_only_from_outside_is_declared_so() -> None:
     assert audit([FEED, BRAIN], outside=["Order"]) == []
 
 
+def test_a_word_said_only_outside_is_declared_so() -> None:
+    """`qt up --venue-url` was refused: no simulator in the tree, so nobody there said ReplayFinished."""
+    assert audit([BRAIN, DOOR], outside=["Price"]) == []
+
+
 def test_a_promise_of_a_word_one_does_not_say_is_a_fault_with_the_nearest_name() -> None:
     promising = Declared(name="feed", publishes=(Price,), promises=(Promise(topic="Prise", at_least_every_s=1),))
 
