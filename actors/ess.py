@@ -28,7 +28,6 @@ import structlog
 from actors.latch import LOOK_EVERY_S, Latch, read_latch, write_latch
 from actors.messages.control import EssState
 from actors.rules.ess import Sight, next_step
-from actors.venues import lean
 from supervisor.loading import load
 from supervisor.runtime import log as records
 from supervisor.runtime.locks import Held, Lock
@@ -280,7 +279,6 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"another emergency stop holds {home}/run/ess.lock", file=sys.stderr)
             return EXIT_SECOND
         records.configure(home, "ess")
-        lean.enter()
         stop = Stop(home)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.ended.set())

@@ -15,7 +15,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import ccxt  # only the plain package: the emergency stop imports this module and must stay light
+from actors.venues import lean
+
+lean.enter()
+import ccxt  # noqa: E402  (only the two exchanges we use, see lean.py)
 
 Exchange = Any  # ccxt is untyped; everything that leaves this room has been checked by its port
 
@@ -33,7 +36,7 @@ class BadVenue(ValueError):
 
 def stream(product: str, url: str | None) -> Exchange:
     """A public `ccxt.pro` instance for one product ("spot", "usdm"). Needs a running event loop to be used."""
-    import ccxt.pro  # 0.45 s unless the zygote has it already; the emergency stop never comes here
+    import ccxt.pro  # not at the top: the emergency stop has no use for it
 
     return _build(ccxt.pro, product, url, {})
 

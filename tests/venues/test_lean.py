@@ -7,8 +7,6 @@ import sys
 
 PROGRAM = """
 import sys
-from actors.venues import lean
-lean.enter()
 from actors.venues import exchange
 venue = exchange.plain("usdm", "http://127.0.0.1:9", "key-of-sixteen-ch", "secret")
 import ccxt
@@ -35,3 +33,21 @@ def test_the_lean_package_builds_unmodified_exchanges_and_loads_no_others() -> N
     assert refused in ("refused NetworkError", "refused ExchangeNotAvailable")
     assert unknown == "ccxt has neither an error nor an exchange named no_such_exchange"
     assert int(modules) < 40
+
+
+def test_websocket_exchanges_are_built_twice_over_the_same_lean_packages() -> None:
+    program = (
+        "import sys\n"
+        "from actors.venues import exchange\n"
+        "import ccxt.pro.binance, ccxt.pro.binanceusdm\n"  # what the zygote does
+        "for product in ('spot', 'usdm', 'spot'):\n"
+        "    venue = exchange.stream(product, 'http://127.0.0.1:9')\n"
+        "    print(type(venue).__module__, venue.has['watchOrderBook'])\n"
+        "print(len([name for name in sys.modules if name.startswith('ccxt')]))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    *built, modules = done.stdout.splitlines()
+    assert built == ["ccxt.pro.binance True", "ccxt.pro.binanceusdm True", "ccxt.pro.binance True"]
+    assert int(modules) < 80
