@@ -181,7 +181,8 @@ class House:
 
         def ready() -> dict[str, dict[str, Any]] | None:
             children = self.children()
-            assert self.popen is None or self.popen.poll() is None, f"the server has ended\n{self.tell()}"
+            ended = self.popen is not None and self.popen.poll() is not None
+            assert not ended or self.held("root"), f"the server has ended\n{self.tell()}"
             return children if children and all(c["ready"] for c in children.values()) else None
 
         return self.until(ready, "everybody is ready", within_s)
