@@ -39,6 +39,8 @@ FINAL = frozenset({69, 75, 78})  # the root says that trying again cannot help
 TOTAL_S = 40.0  # the root's own 30 s, the emergency stop's 5 s, and a margin
 ROOT_STOP_S = 30.0
 ESS_STOP_S = 5.0
+BURIAL_S = 2.0  # after the death of the root its nodes end within this
+BURY_EVERY_S = 0.02
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,6 +100,7 @@ class Heart(runner.Owner):
         self._stopping = False
 
     def run(self) -> int:
+        process.become_subreaper()  # so that the nodes of a killed root do not stay behind as zombies of init
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.on_signal(number, lambda: self.stop("a signal asked for it", 0))
         self.runner.tell(Boot())
@@ -126,6 +129,7 @@ class Heart(runner.Owner):
     def gone(self, life: Life, status: ExitStatus, reason: ExitReason) -> None:
         if life.id != "root":
             return
+        self._bury(time.monotonic() + BURIAL_S)
         orderly = memory.orderly_exit(self.home, life.pid or 0)
         if orderly is not None:
             code, why = orderly
@@ -154,6 +158,15 @@ class Heart(runner.Owner):
     def ended(self, reason: str) -> None:
         self.log.info("everything is down", reason=reason, code=self.code)
         self.loop.stop()
+
+    def _bury(self, until: float) -> None:
+        """The kernel ends the nodes with their root; the heart, their next of kin, reaps them at once."""
+        ours = {life.pid for life in self.runner.lives.values()}
+        for pid in process.children():
+            if pid not in ours:
+                process.reap(pid)
+        if time.monotonic() < until:
+            self.loop.at(time.monotonic() + BURY_EVERY_S, lambda: self._bury(until))
 
     def _bark(self, period_s: float) -> None:
         """Only the loop itself barks: a heart whose loop stands still is restarted by systemd, and adopts its two."""
