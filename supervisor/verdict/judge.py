@@ -13,6 +13,7 @@ from supervisor.verdict.evidence import Evidence
 from supervisor.verdict.facts import derive
 from supervisor.verdict.finding import Action, Finding, Verdict
 from supervisor.verdict.rules import RULES
+from supervisor.verdict.testimony import testimony
 from supervisor.words import VerdictKind
 
 __all__ = ["Action", "Verdict", "correlate", "judge"]
@@ -37,7 +38,7 @@ def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Ve
         kind=found.kind,
         cause=found.cause,
         reason=found.reason,
-        evidence_for=found.speaks_for,
+        evidence_for=found.speaks_for or testimony(facts),
         evidence_against=found.speaks_against,
         since=since,
         cause_since=cause_since,

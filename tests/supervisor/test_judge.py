@@ -313,6 +313,14 @@ def test_a_conviction_names_two_witnesses_and_a_killed_child_keeps_its_cause_whi
     assert (down.kind, down.cause, down.action) == (VerdictKind.HUNG, "actor-stuck", Action.NONE)
 
 
+def test_a_green_verdict_names_its_witnesses_too() -> None:
+    verdict = judge(evidence(watched()), NOW)
+
+    assert verdict.kind is VerdictKind.HEALTHY
+    witnesses = [sentence.partition(":")[0] for sentence in verdict.evidence_for]
+    assert {"kernel", "interpreter", "loop", "function"} <= set(witnesses)
+
+
 def test_since_lasts_as_long_as_the_kind_and_the_cause_has_its_own() -> None:
     first = judge(evidence(), NOW)
     idle = judge(evidence(watched(flat_s=1e6)), NOW + 1, first)

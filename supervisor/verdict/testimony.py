@@ -1,0 +1,43 @@
+"""What each witness says, in sentences: the answer to "why is this light green?".
+
+A red verdict names the evidence it stands on; a green one would otherwise stand on silence. One sentence per class of
+evidence (docs/health.md): kernel, interpreter, loops, function, checks. An unknown is said as unknown.
+"""
+
+from __future__ import annotations
+
+from supervisor.verdict.facts import Facts
+
+
+def testimony(facts: Facts) -> tuple[str, ...]:
+    """All that is known of a child that is alive, `()` when it has not been looked at."""
+    if facts.look_age_s is None:
+        return ()
+    said = [_kernel(facts), _interpreter(facts)]
+    said += [f"loop: {actor.name} turned within {max(actor.still_s, 0.0) + 0.1:.1f} s" for actor in facts.actors]
+    said.append(_function(facts))
+    said += [f"check: {result.target} answered as declared" for result in facts.passing]
+    said += [f"promise: {promise.topic} is kept" for promise in facts.kept]
+    return tuple(said)
+
+
+def _kernel(facts: Facts) -> str:
+    if facts.cpu is None:
+        return f"kernel: state {facts.kernel_state or 'unknown'}, CPU use not known yet"
+    return f"kernel: state {facts.kernel_state or 'unknown'}, {facts.cpu:.1%} of a core used"
+
+
+def _interpreter(facts: Facts) -> str:
+    if facts.pong_silent_s:
+        return f"interpreter: a ping has waited for {facts.pong_silent_s:.1f} s"
+    if facts.pong_age_s is None:
+        return "interpreter: no ping was answered yet"
+    return f"interpreter: answered a ping {facts.pong_age_s:.1f} s ago"
+
+
+def _function(facts: Facts) -> str:
+    if facts.handled:
+        return f"function: {facts.handled} messages finished in {facts.handled_s:.0f} s"
+    return (
+        "function: nothing to do, nothing waits" if not any(a.waits for a in facts.actors) else "function: work waits"
+    )
