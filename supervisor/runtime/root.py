@@ -279,7 +279,8 @@ class Root(runner.Owner):
 
     def _convict(self, life: Life, verdict: Verdict, now: float, after_s: float, *, done: str) -> None:
         """Two keys were found. The stacks first, because afterwards there are none."""
-        life.convicted = verdict.reason
+        named = f"{verdict.cause}: {verdict.reason}"  # the exit reason outlives the verdict: it says which kind of hang
+        life.convicted = named
         self._say(verdict, life, now, done=done)
         path = self.home / "logs" / f"{life.id.replace(':', '_')}.stacks"
         asked = life.is_node and life.hello and life.pid is not None and crash.ask_dump(life.pid, path)
@@ -288,7 +289,7 @@ class Root(runner.Owner):
             if self.runner.lives.get(life.id) is life:
                 if asked:
                     self._dumped[life.id] = crash.read_dump(path)
-                self.runner.convict(life, verdict.reason)
+                self.runner.convict(life, named)
 
         self.loop.at(now + after_s, execute)
 
