@@ -258,7 +258,10 @@ def _read(path: Path, expected: str) -> bytes:
         raise ModelRefused(f"{path}: expected a model file of SHA-256 {expected}, found none: {error}") from error
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
-        raise ModelRefused(f"{path}: expected SHA-256 {expected}, found {found}; the file is not the one that was made")
+        raise ModelRefused(
+            f"{path}: expected SHA-256 {expected}, found {found}; the file is not the one that was made; "
+            "fetch it again, or make models"
+        )
     return data
 
 
