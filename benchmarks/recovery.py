@@ -30,7 +30,7 @@ from supervisor.actor import Actor
 from supervisor.message import Message
 from supervisor.plan import Draft
 from supervisor.runtime import bus
-from supervisor.spec import ZygoteSpec, child, supervise
+from supervisor.spec import ChildSpec, SupervisorSpec, ZygoteSpec, child, supervise
 from supervisor.words import Strategy
 
 ROLES = {
@@ -105,7 +105,7 @@ def noted(folder: str, incarnation: int) -> int:
 
 def build(home: str, role: str) -> Draft:
     """The two nodes of our side, for the scratch process."""
-    children = [
+    children: list[ChildSpec | SupervisorSpec] = [
         child("hearer", "benchmarks.recovery:Hearer", role="core", folder=str(Path(home) / "notes")),
         child("speaker", "benchmarks.recovery:Speaker", role=role),
     ]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import zmq
 
@@ -55,19 +56,28 @@ class Listener:
             self._socket.subscribe(topic)
         self._socket.connect(endpoint)
 
-    def drain(self, into: list[bytes], most: int) -> bool:
-        """Append waiting frames, at most `most`; True if there may be more."""
+    def first(self) -> bytes | None:
+        """The next waiting frame, if there is one."""
+        try:
+            return self._socket.recv(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+
+    def rest(self, most: int) -> Iterator[bytes]:
+        """What waits behind the first, at most `most`, received as it is asked for: the first is handled before the
+        socket is asked again, and a lone tick pays for one look instead of an exception."""
+        events: Any = self._socket.get(zmq.EVENTS)
+        if not events & zmq.POLLIN:
+            return
         receive = self._socket.recv
-        append = into.append
         try:
             for _ in range(most):
-                append(receive(zmq.DONTWAIT))
+                yield receive(zmq.DONTWAIT)
         except zmq.Again:
-            return False
-        return True
+            return
 
     def wait(self, timeout_s: float) -> None:
-        """Until a frame or a wake-up, or the timeout. Call only after `drain` came back empty (edge semantics)."""
+        """Until a frame or a wake-up, or the timeout. Call only after `first` found none (edge semantics)."""
         for descriptor, _ in self._poll.poll(timeout_s):
             if descriptor == self._wake:
                 with suppress(BlockingIOError):

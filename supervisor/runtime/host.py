@@ -121,9 +121,8 @@ class Host(pykka.ThreadingActor):
             self._tx.commit()
             self._end(None)
             return
-        waiting = len(batch.messages) + len(batch.frames)
-        if waiting:
-            dials[vitals.QUEUED] = waiting
+        if batch.messages or batch.frames:
+            dials[vitals.QUEUED] = 1 + len(batch.messages)
             dials[vitals.OLDEST_QUEUED] = time.monotonic_ns()
             for message in batch.messages:
                 self._handle(message, None)

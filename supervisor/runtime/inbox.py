@@ -12,6 +12,7 @@ import itertools
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from supervisor.message import Delivery, Message
@@ -31,8 +32,7 @@ class Batch(NamedTuple):
 
     stop: str | None
     messages: list[Message]  # timers and posted, already decoded
-    frames: list[bytes]  # from the wire
-    more: bool  # the wire had more than one batch
+    frames: Iterable[bytes]  # from the wire, received while they are handled
 
 
 class Inbox:
@@ -89,7 +89,7 @@ class Inbox:
         while True:
             if self._stop is not None:
                 reason, self._stop = self._stop, None
-                return Batch(reason, [], [], False)
+                return Batch(reason, [], ())
             messages: list[Message] = []
             timers = self._timers
             if timers:
@@ -103,10 +103,11 @@ class Inbox:
                     self._kept.clear()
                     messages.extend(self._latest.values())
                     self._latest.clear()
-            frames: list[bytes] = []
-            more = self._listener.drain(frames, FRAMES_MOST)
-            if messages or frames or waited:
-                return Batch(None, messages, frames, more)
+            first = self._listener.first()
+            if first is not None:
+                return Batch(None, messages, itertools.chain((first,), self._listener.rest(FRAMES_MOST)))
+            if messages or waited:
+                return Batch(None, messages, ())
             timeout = BEAT_S
             if timers:
                 timeout = min(timeout, max(0.0, timers[0][0] - time.monotonic()))

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from supervisor.message import SCHEMA, Delivery, Envelope, Message, Provenance, topic_of
+from supervisor.message import SCHEMA, Delivery, Envelope, Message, Provenance
 from supervisor.plan import Route
 from supervisor.runtime import journal as journals
 from supervisor.runtime import vitals
@@ -32,6 +32,7 @@ from supervisor.runtime.journal import Journal, JournalReader, Said
 
 M = TypeVar("M", bound=Message)
 MARKS_EVERY_S = 0.5
+TOPICS_MOST = 10_000
 
 
 class Marks(Message, frozen=True, kw_only=True):
@@ -56,6 +57,15 @@ class Effect(msgspec.Struct, frozen=True):
     recorded: bool = False
     call: Callable[..., None] | None = None
     arguments: tuple[Any, ...] = ()
+
+
+class _Topic(msgspec.Struct, frozen=True):
+    """What stays the same between two messages of one class and key. `count` is shared by all keys of the class."""
+
+    name: str
+    prefix: bytes
+    every: bool
+    count: list[int]
 
 
 class Transaction:
@@ -101,8 +111,8 @@ class Transaction:
         self._heard: dict[tuple[str, str], int] = dict(journal.positions) if journal else {}
         self._newly_heard: dict[tuple[str, str], int] = {}
         self._fences: dict[str, int] = {}  # newest incarnation heard of each sender
-        self._latest_sequences: dict[str, int] = {}
-        self._topics: dict[tuple[type, str], tuple[str, bytes]] = {}
+        self._counts: dict[str, list[int]] = {}  # LATEST and SYSTEM classes: sequence of this incarnation
+        self._topics: dict[tuple[type[Message], str], _Topic] = {}
         self._tray: list[Effect] = []
         self._hand: Envelope | None = None
         self._event_ns = 0
@@ -123,59 +133,24 @@ class Transaction:
         return time.monotonic()
 
     def publish(self, message: Message, *, event_ns: int | None = None, key: str = "") -> None:
-        kind = type(message)
-        at = (kind, key or message.key())
-        known = self._topics.get(at)
-        if known is None:
-            topic = topic_of(message) if not key else f"{kind.__name__}:{key}"
-            known = self._topics[at] = (kind.__name__, topic.encode())
-            if len(self._topics) > 10_000:
-                raise ValueError(
-                    f"{self.name} publishes {kind.__name__} under more than 10,000 keys; keys name instruments"
-                )
-        name, topic_bytes = known
+        at = (type(message), key or message.key())
+        topic = self._topics.get(at) or self._new_topic(*at)
         sent_ns = time.time_ns()
-        hand = self._hand
         if event_ns is None:
             event_ns = self._event_ns or sent_ns
-        if message.delivery is Delivery.EVERY:
-            if self._journal is None:
-                raise NoRoute(f"{self.name} publishes {name}, which is EVERY, but does not declare it in `publishes`")
-            seq = self._sequences.get(name, 0) + 1
-            self._sequences[name] = seq
-            if hand is not None:
-                trace, causation = hand.trace, f"{hand.sender}:{type(hand.body).__name__}:{hand.seq}"
-            else:
-                trace, causation = "", ""
-            if not trace:
-                self._traces += 1
-                trace = f"{self.name}-{self.incarnation}-{self._traces}"
-            frame = encode(
-                topic_bytes,
-                Envelope(
-                    SCHEMA,
-                    self.name,
-                    self.incarnation,
-                    seq,
-                    event_ns,
-                    sent_ns,
-                    self._provenance,
-                    trace,
-                    causation,
-                    message,
-                ),
-            )
-            self._tray.append(Effect(topic=name, seq=seq, at_ns=sent_ns, frame=frame, recorded=True))
+        if topic.every:
+            self._record(topic, message, event_ns, sent_ns)
             return
-        seq = self._latest_sequences.get(name, 0) + 1
-        self._latest_sequences[name] = seq
+        count = topic.count
+        count[0] += 1
+        hand = self._hand
         frame = encode(
-            topic_bytes,
+            topic.prefix,
             Envelope(
                 SCHEMA,
                 self.name,
                 self.incarnation,
-                seq,
+                count[0],
                 event_ns,
                 sent_ns,
                 self._provenance,
@@ -189,6 +164,50 @@ class Transaction:
         else:
             self._send(frame)
             self._out += 1
+
+    def _new_topic(self, kind: type[Message], key: str) -> _Topic:
+        if len(self._topics) >= TOPICS_MOST:
+            raise ValueError(
+                f"{self.name} publishes {kind.__name__} under more than {TOPICS_MOST} keys; keys name instruments"
+            )
+        name = kind.__name__
+        topic = _Topic(
+            name=name,
+            prefix=f"{name}:{key}".encode(),
+            every=kind.delivery is Delivery.EVERY,
+            count=self._counts.setdefault(name, [0]),
+        )
+        self._topics[kind, key] = topic
+        return topic
+
+    def _record(self, topic: _Topic, message: Message, event_ns: int, sent_ns: int) -> None:
+        name, hand = topic.name, self._hand
+        if self._journal is None:
+            raise NoRoute(f"{self.name} publishes {name}, which is EVERY, but does not declare it in `publishes`")
+        seq = self._sequences.get(name, 0) + 1
+        self._sequences[name] = seq
+        trace, causation = "", ""
+        if hand is not None:
+            trace, causation = hand.trace, f"{hand.sender}:{type(hand.body).__name__}:{hand.seq}"
+        if not trace:
+            self._traces += 1
+            trace = f"{self.name}-{self.incarnation}-{self._traces}"
+        frame = encode(
+            topic.prefix,
+            Envelope(
+                SCHEMA,
+                self.name,
+                self.incarnation,
+                seq,
+                event_ns,
+                sent_ns,
+                self._provenance,
+                trace,
+                causation,
+                message,
+            ),
+        )
+        self._tray.append(Effect(topic=name, seq=seq, at_ns=sent_ns, frame=frame, recorded=True))
 
     def send(self, to: str, message: Message) -> None:
         if to != "root":

@@ -73,7 +73,7 @@ def test_a_full_lane_is_the_posters_problem(inbox: Inbox) -> None:
 def test_an_idle_inbox_beats(inbox: Inbox) -> None:
     batch = inbox.get()
 
-    assert batch == (None, [], [], False)
+    assert (batch.stop, batch.messages, list(batch.frames)) == (None, [], [])
 
 
 def test_a_post_from_another_thread_ends_the_wait(inbox: Inbox) -> None:
