@@ -444,6 +444,19 @@ def test_who_falls_silent_for_more_than_three_seconds_closes_the_gate(silent: st
     assert said.code == code
 
 
+@pytest.mark.parametrize("status", [status for status in FeedStatus if status is not FeedStatus.LIVE])
+def test_while_a_book_is_anything_but_live_entries_are_denied_for_its_data_and_exits_pass(status: FeedStatus) -> None:
+    gate, ctx = a_gate(a_fill(an_intent(intent_id="old")))
+    give(gate, ctx, replace(FEED, status=status, reason="as told"))
+    entry, leave = give(gate, ctx, an_intent(), an_exit())
+    assert isinstance(entry, OrderDenied)
+    assert entry.code.startswith("DATA_")
+    assert isinstance(leave, OrderApproved)
+    give(gate, ctx, FEED)
+    (again,) = give(gate, ctx, an_intent(intent_id="momentum:s9", signal_id="s9"))
+    assert not isinstance(again, OrderDenied) or not again.code.startswith("DATA_")
+
+
 def test_one_intent_has_one_decision_also_after_a_restart() -> None:
     gate, ctx = a_gate()
     denied = an_intent(intent_id="momentum:s2", signal_id="s2", stop_price=None)
