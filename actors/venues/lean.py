@@ -1,8 +1,9 @@
 """ccxt without its hundred exchanges: 55 MB less for the venue zygote, 25 for the emergency stop, and a faster start.
 
 `import ccxt.pro` runs package files that import every exchange there is, three times (plain, async, websocket). Ours
-are two. So the packages are entered by their path only and a name is looked up when it is asked for: among ccxt's errors,
-then as the exchange of that name. The modules that are loaded are ccxt's own, unmodified; `tests/venues` runs on them.
+are two. So the packages are entered by their path only and a name is looked up when it is asked for: among ccxt's
+errors, then as the exchange of that name. The modules that are loaded are ccxt's own, unmodified; `tests/venues` runs
+on them.
 """
 
 from __future__ import annotations
