@@ -221,7 +221,8 @@ def same_books(trading: Trading) -> None:
     held = {f"{p[0]}:{p[1]}": Decimal(p[2]) for p in account["positions"] if Decimal(p[2])}
     assert held == {p["name"]: Decimal(p["quantity"]) for p in truth["positions"]}
     assert Decimal(account["cash"]) == Decimal(truth["wallet"]["USDT"])
-    exposure = sum(abs(Decimal(p["quantity"])) * Decimal(truth["marks"][p["name"]]) for p in truth["positions"])
+    worth = (abs(Decimal(p["quantity"])) * Decimal(truth["marks"][p["name"]]) for p in truth["positions"])
+    exposure = sum(worth, Decimal(0))
     assert abs(Decimal(account["equity"]) - Decimal(truth["equity"]["usdm"])) <= exposure / 200 + Decimal("0.01")
 
     def equal() -> bool:
