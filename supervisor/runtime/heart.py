@@ -175,6 +175,9 @@ class Heart(runner.Owner):
 
     def _complain(self, where: str, error: Exception) -> None:
         self.log.error("a fault in the heart itself", where=where, error=repr(error), traceback=traceback.format_exc())
+        if self._stopping:  # a heart that fails while it ends must not stay for ever
+            self.code = EX_GAVE_UP
+            self.loop.stop()
 
 
 if __name__ == "__main__":
