@@ -68,12 +68,12 @@ class Inbox:
             if self._signalled:
                 return
             self._signalled = True
-        self._listener.wake()
+        self._listener.ring()
 
     def stop(self, reason: str) -> None:
         """Ask the actor to end; overtakes everything."""
         self._stop = reason
-        self._listener.wake()
+        self._listener.ring()
 
     def after(self, delay_s: float, message: Message) -> None:
         """Have `message` handled after `delay_s` of monotonic time."""
@@ -103,15 +103,17 @@ class Inbox:
                     self._kept.clear()
                     messages.extend(self._latest.values())
                     self._latest.clear()
-            first = self._listener.first()
-            if first is not None:
-                return Batch(None, messages, itertools.chain((first,), self._listener.rest(FRAMES_MOST)))
+            frame = self._listener.first()
+            if frame is not None:
+                return Batch(None, messages, itertools.chain((frame,), self._listener.rest(FRAMES_MOST)))
             if messages or waited:
                 return Batch(None, messages, ())
             timeout = BEAT_S
             if timers:
                 timeout = min(timeout, max(0.0, timers[0][0] - time.monotonic()))
-            self._listener.wait(timeout)
+            frame = self._listener.wait(timeout)
+            if frame is not None:
+                return Batch(None, [], itertools.chain((frame,), self._listener.rest(FRAMES_MOST)))
             waited = True
 
     def empty(self) -> bool:
