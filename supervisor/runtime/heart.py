@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -59,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EX_CONFIG
     process.set_name("qt-heart")
     code = Heart(home, programs(home, plan.ess_argv)).run()
+    if code == 0:  # everything is down in order, so nobody listens there any more; the next start makes a new one
+        shutil.rmtree(plan.sockets, ignore_errors=True)
     lock.release()
     return code
 

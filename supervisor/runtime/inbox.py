@@ -103,18 +103,19 @@ class Inbox:
                     self._kept.clear()
                     messages.extend(self._latest.values())
                     self._latest.clear()
-            frame = self._listener.first()
-            if frame is not None:
-                return Batch(None, messages, itertools.chain((frame,), self._listener.rest(FRAMES_MOST)))
             if messages or waited:
-                return Batch(None, messages, ())
+                frame = self._listener.first()
+                return Batch(None, messages, () if frame is None else self._from(frame))
             timeout = BEAT_S
             if timers:
                 timeout = min(timeout, max(0.0, timers[0][0] - time.monotonic()))
-            frame = self._listener.wait(timeout)
+            frame = self._listener.wait(timeout)  # at once when one is there already
             if frame is not None:
-                return Batch(None, [], itertools.chain((frame,), self._listener.rest(FRAMES_MOST)))
+                return Batch(None, [], self._from(frame))
             waited = True
+
+    def _from(self, frame: bytes) -> Iterable[bytes]:
+        return itertools.chain((frame,), self._listener.rest(FRAMES_MOST))
 
     def empty(self) -> bool:
         """pykka asks this while tearing down: what is left is dropped, its senders' journals have it."""
