@@ -53,7 +53,7 @@ class AiEngine(Actor):
     subscribes = (Tick, CrossReading, FeedState)
     publishes = (Signal, Hold, SignalCount, Alert)
 
-    def init(  # type: ignore[override]  # the arguments are this actor's settings
+    def init(  # the arguments are this actor's settings
         self,
         models_dir: str | None,
         instruments: Sequence[str],

@@ -37,7 +37,7 @@ class Alerts(Actor):
 
     subscribes = (Alert,)
 
-    def init(self, home: str) -> None:  # type: ignore[override]
+    def init(self, home: str) -> None:
         self._path = Path(home) / "logs" / "alerts.jsonl"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._subjects: OrderedDict[tuple[str, str], _Subject] = OrderedDict()

@@ -30,7 +30,7 @@ class CeoBrain(Actor):
     subscribes = (RiskLimits, Reconciled, FeedState, AccountState)
     publishes = (TradingMode,)
 
-    def init(  # type: ignore[override]  # the arguments are this actor's settings
+    def init(  # the arguments are this actor's settings
         self,
         *,
         account: str,

@@ -33,9 +33,7 @@ class CrossExchange(Actor):
     subscribes = (Tick, FeedState)
     publishes = (CrossReading,)
 
-    def init(  # type: ignore[override]
-        self, pairs: Mapping[str, Mapping[str, str]], stale_after_s: float = 2.0
-    ) -> None:
+    def init(self, pairs: Mapping[str, Mapping[str, str]], stale_after_s: float = 2.0) -> None:
         """`pairs`: base → {"spot": "binance:BTC/USDT", "usdm": "binanceusdm:BTC/USDT:USDT"}.
 
         A base of which only one product is configured has readings, too: Unavailable, naming the missing leg.

@@ -105,7 +105,7 @@ class Execution(Actor):
     )  # fmt: skip
     ready_after_init = False
 
-    def init(  # type: ignore[override]
+    def init(
         self,
         *,
         account: str,

@@ -60,7 +60,7 @@ class ExitBrain(Actor):
     subscribes = (*HEARD, Tick)
     publishes = (OrderIntent, CancelIntent, Alert)
 
-    def init(  # type: ignore[override]
+    def init(
         self,
         account: str,
         venue: str,

@@ -68,7 +68,7 @@ class Feed(Actor):
     publishes = (Tick, FeedState, FeedReport)
     ready_after_init = False
 
-    def init(  # type: ignore[override]
+    def init(
         self,
         *,
         venue: str,

@@ -29,7 +29,7 @@ class Gateway(Actor):
 
     subscribes = (FeedReport, SignalCount, AccountState, OrderSubmitted, OrderFilled, OrderDenied)
 
-    def init(  # type: ignore[override]
+    def init(
         self,
         home: str,
         http_port: int,

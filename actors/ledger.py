@@ -32,9 +32,7 @@ class Ledger(Actor):
     subscribes = (OrderFilled, VenueAccount, Reconciled, Tick)
     publishes = (AccountState, Alert)
 
-    def init(  # type: ignore[override]
-        self, account: str, venue: str, currency: str = "USDT", mark_age_s: float = 3.0
-    ) -> None:
+    def init(self, account: str, venue: str, currency: str = "USDT", mark_age_s: float = 3.0) -> None:
         """`mark_age_s`: an older tick, by receipt, is no mark."""
         self._account, self._venue, self._mark_age_s = account, venue, mark_age_s
         self._fills = Fills(account, currency)

@@ -56,7 +56,7 @@ class Recorder(Actor):
     )  # fmt: skip
     publishes = (Alert,)
 
-    def init(  # type: ignore[override]
+    def init(
         self,
         *,
         home: str,

@@ -27,7 +27,7 @@ class RiskBrain(Actor):
     subscribes = (AccountState,)
     publishes = (RiskLimits,)
 
-    def init(  # type: ignore[override]  # the arguments are this actor's settings
+    def init(  # the arguments are this actor's settings
         self,
         *,
         account: str,

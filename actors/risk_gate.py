@@ -172,7 +172,7 @@ class RiskGate(Actor):
     )  # fmt: skip
     publishes = (OrderApproved, OrderDenied, CancelApproved)
 
-    def init(  # type: ignore[override]  # the arguments are this actor's settings
+    def init(  # the arguments are this actor's settings
         self,
         *,
         account: str,

@@ -50,7 +50,7 @@ class StrategyBrain(Actor):
     )  # fmt: skip
     publishes = (OrderIntent,)
 
-    def init(  # type: ignore[override]  # the arguments are this actor's settings
+    def init(  # the arguments are this actor's settings
         self,
         *,
         account: str,

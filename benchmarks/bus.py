@@ -155,7 +155,7 @@ class Counter(Actor):
 
     subscribes = (Tick,)
 
-    def init(self, done: Any) -> None:  # type: ignore[override]
+    def init(self, done: Any) -> None:
         self.seen = 0
         self.start = 0.0
         self.done = done

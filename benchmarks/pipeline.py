@@ -193,7 +193,7 @@ class BenchGate(Actor):
 
     subscribes = (Hold, Signal)
 
-    def init(self, count: int, result: str) -> None:  # type: ignore[override]
+    def init(self, count: int, result: str) -> None:
         self.count, self.result = count, result
         self.late: list[int] = []
         self.first = 0.0

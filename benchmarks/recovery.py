@@ -58,7 +58,7 @@ class Speaker(Actor):
 
     publishes = (Beat,)
 
-    def init(self) -> None:  # type: ignore[override]
+    def init(self) -> None:
         self.n = 0
         self.ctx.publish(Beat(n=0))
         self.ctx.after(EVERY_S, SecondPassed())
@@ -75,7 +75,7 @@ class Hearer(Actor):
 
     subscribes = (Beat,)
 
-    def init(self, folder: str) -> None:  # type: ignore[override]
+    def init(self, folder: str) -> None:
         self.folder = folder
         self.seen = 0
 

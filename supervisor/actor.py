@@ -29,7 +29,7 @@ class Actor:
 
     ctx: Context
 
-    def init(self, **arguments: Any) -> None:
+    def init(self, *arguments: Any, **settings: Any) -> None:
         """Become ready: fold what was recorded, reconcile with the world. Runs in the actor's own thread."""
 
     def handle(self, message: Message) -> None:

@@ -25,7 +25,7 @@ class Beat(Message, frozen=True, kw_only=True):
 class Steady(Actor):
     """Beats ten times a second and calls that useful work."""
 
-    def init(self) -> None:  # type: ignore[override]
+    def init(self) -> None:
         self.ctx.after(0.1, Beat())
 
     def handle(self, message: Message) -> None:
@@ -36,7 +36,7 @@ class Steady(Actor):
 class Bridge(Actor):
     """The predecessor's own death: its start calls a method that does not exist."""
 
-    def init(self) -> None:  # type: ignore[override]
+    def init(self) -> None:
         self.engine = cast(Any, object())
         self.engine.start()  # does not exist
 
@@ -47,7 +47,7 @@ class Bridge(Actor):
 class Served(Steady):
     """Answers HTTP on its own port; its declared check asks another one."""
 
-    def init(self, port: int) -> None:  # type: ignore[override]
+    def init(self, port: int) -> None:
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(200)
@@ -65,7 +65,7 @@ class Served(Steady):
 class Spinner(Steady):
     """In its first life its third message never ends: a loop in pure Python."""
 
-    def init(self) -> None:  # type: ignore[override]
+    def init(self) -> None:
         self.beats = 0
         super().init()
 

@@ -29,7 +29,7 @@ class Teller(Actor):
 
     publishes = (Fact,)
 
-    def init(self, count: int, pause_s: float = 0.001) -> None:  # type: ignore[override]
+    def init(self, count: int, pause_s: float = 0.001) -> None:
         self.n = max((fact.n for fact in self.ctx.recall(Fact)), default=0)
         self.count, self.pause_s = count, pause_s
         self.ctx.after(pause_s, Tick())
@@ -48,7 +48,7 @@ class Hearer(Actor):
     subscribes = (Fact,)
     publishes = (Heard,)
 
-    def init(self, dies_at: int = 0) -> None:  # type: ignore[override]
+    def init(self, dies_at: int = 0) -> None:
         self.dies_at = dies_at
 
     def handle(self, message: Message) -> None:
@@ -59,19 +59,19 @@ class Hearer(Actor):
 
 
 class BrokenAtStart(Actor):
-    def init(self) -> None:  # type: ignore[override]
+    def init(self) -> None:
         self.bridge.start()  # type: ignore[attr-defined]  # the founding bug
 
 
 class ExitsTheInterpreter(Actor):
-    def init(self) -> None:  # type: ignore[override]
+    def init(self) -> None:
         raise SystemExit(3)
 
 
 class Sleeper(Actor):
     """Takes a message in hand and keeps it."""
 
-    def init(self) -> None:  # type: ignore[override]
+    def init(self) -> None:
         self.ctx.after(0.01, Tick())
 
     def handle(self, message: Message) -> None:
