@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ RECONNECT_FIRST_MS = 5  # a replaced publisher is found after ~9 ms instead of 1
 RECONNECT_MOST_MS = 50
 BELL = b"\0bell"  # no topic begins with a zero byte
 TUNINGS_MOST = 200
+AT_ONCE_S = 20e-6  # a frame that is there already is received in about a microsecond
 
 
 class Publisher:
@@ -51,6 +53,7 @@ class Listener:
         self._socket.set(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
         self._socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MS)
         self._timeout_ms = -1
+        self.alone = False  # the last frame had to be waited for, so nothing stands behind it
         self._bell = context.socket(zmq.PUB)
         self._bell.set(zmq.LINGER, 0)
         self._bell_lock = threading.Lock()
@@ -90,15 +93,17 @@ class Listener:
             return
 
     def wait(self, timeout_s: float, *, woken_by_bell: bool = False) -> bytes | None:
-        """The next frame; None after the bell or the timeout."""
+        """The next frame; None after the bell or the timeout. `alone` then says whether the frame was waited for."""
         timeout_ms = max(1, math.ceil(timeout_s * 1000))
         if timeout_ms != self._timeout_ms:
             self._socket.set(zmq.RCVTIMEO, timeout_ms)
             self._timeout_ms = timeout_ms
+        began = time.perf_counter()
         try:
             frame = self._socket.recv()
         except zmq.Again:
             return None
+        self.alone = time.perf_counter() - began > AT_ONCE_S
         return frame if frame != BELL or woken_by_bell else None
 
     def ring(self) -> None:

@@ -111,7 +111,8 @@ class Inbox:
                 timeout = min(timeout, max(0.0, timers[0][0] - time.monotonic()))
             frame = self._listener.wait(timeout)  # at once when one is there already
             if frame is not None:
-                return Batch(None, [], self._from(frame))
+                # looking for more costs a system call on a lone tick's way; what comes meanwhile is the next batch
+                return Batch(None, [], (frame,) if self._listener.alone else self._from(frame))
             waited = True
 
     def _from(self, frame: bytes) -> Iterable[bytes]:
