@@ -27,7 +27,6 @@ import zmq
 
 from actors.messages.market import FeedState, FeedStatus, Tick
 from actors.messages.signals import Hold, Signal
-from actors.rules.ensemble import Pool, combine
 from actors.rules.features import SCHEMA_HASH, SLOT_NS, WARMUP_SLOTS, Features
 from benchmarks.bus import no_drop, transaction
 from benchmarks.pairs import report
@@ -308,8 +307,6 @@ def main() -> int:
     held &= report("pipeline lossless maximum", ratio, 0.5, at_least=True, raw_per_s=raw, ours_per_s=ours)
     return 0 if held else 1
 
-
-__all__ = ["Pool", "combine", "main"]
 
 if __name__ == "__main__":
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from pathlib import Path
 
@@ -100,6 +99,3 @@ def short_home() -> Path:
     import tempfile
 
     return Path(tempfile.mkdtemp(prefix="qt-test-"))
-
-
-__all__ = ["Node", "endpoint", "short_home", "socket"]
