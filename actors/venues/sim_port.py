@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
 
+from actors.venues.loop import STOP_S, LoopThread
 from actors.venues.simulator.player import Player
 from actors.venues.simulator.server import Server, Settings
 from supervisor.message import Delivery, Message
@@ -21,7 +21,6 @@ from supervisor.message import Delivery, Message
 log = logging.getLogger(__name__)
 
 TELL_EVERY_S = 0.5
-STOP_S = 3.0
 
 
 class VenueListening(Message, frozen=True, kw_only=True):
@@ -63,34 +62,26 @@ class SimPort:
 
     def __init__(self, post: Callable[[Message], None], settings: Settings) -> None:
         self._post, self._settings = post, settings
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
-        self._thread.start()
+        self._thread = LoopThread("simulator", self._serve, self._failed, self._unhandled)
 
     def close(self) -> None:
-        """Stop the server and wait for its thread, at most `STOP_S`."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(STOP_S)
-            if self._thread.is_alive():
-                log.warning("the simulator's thread did not end within %.0f s", STOP_S)
+        """Stop the server and wait for its thread, at most `loop.STOP_S`; after a failed server it is a no-op."""
+        if not self._thread.stop():
+            log.warning("the simulator's thread did not end within %.0f s", STOP_S)
 
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._serve())
-        except Exception as reason:
-            log.exception("the simulator failed")
-            self._post(VenueFailed(reason=f"{type(reason).__name__}: {reason}"))
-        finally:
-            self._loop.close()
+    def _failed(self, reason: BaseException) -> None:
+        log.error("the simulator failed", exc_info=reason)
+        self._post(VenueFailed(reason=f"{type(reason).__name__}: {reason}"))
+
+    def _unhandled(self, context: dict[str, Any]) -> None:
+        log.warning("simulator: %s: %s", context.get("message"), context.get("exception"))
 
     async def _serve(self) -> None:
         server = Server(self._settings)
         self._post(VenueListening(port=await server.start()))
         told = False
         try:
-            while not self._stop.is_set():
+            while True:
                 if server.failed is not None:
                     raise server.failed
                 self._post(VenueProgress(frames=server.hub.frames.total()))
@@ -106,10 +97,7 @@ class SimPort:
                             injected=dict(server.faults.injected),
                         )
                     )
-                try:
-                    await asyncio.wait_for(self._stop.wait(), TELL_EVERY_S)
-                except TimeoutError:
-                    continue
+                await asyncio.sleep(TELL_EVERY_S)
         finally:
             await server.stop()
 

@@ -9,6 +9,7 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,26 @@ def test_a_venue_that_cannot_start_posts_why(tmp_path: Path, settings: dict[str,
     with pytest.raises(RuntimeError, match=reason):
         actor.handle(failed)
     actor.terminate("test")
+
+
+def test_a_port_closed_while_its_failed_server_closes_the_loop_is_no_second_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, let_go = threading.Event(), threading.Event()
+    close = asyncio.SelectorEventLoop.close
+
+    def close_and_linger(loop: asyncio.SelectorEventLoop) -> None:  # the race held open: loop closed, thread alive
+        close(loop)
+        closed.set()
+        let_go.wait(1.0)
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "close", close_and_linger)
+    posted: queue.Queue[Message] = queue.Queue()
+    port = open(posted.put, home=str(tmp_path), data="nowhere")
+    assert closed.wait(20)
+    port.close()
+    let_go.set()
+    assert isinstance(posted.get_nowait(), VenueFailed)
 
 
 SERVE = """
