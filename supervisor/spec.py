@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from supervisor.words import OnExhausted, Restart, Strategy
+from supervisor.words import AutoShutdown, OnExhausted, Restart, Strategy
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -103,16 +103,42 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     promises: tuple[Promise, ...] = ()
 
 
+class Law(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a supervisor departs from OTP beyond what the fields of its specs say; each has its reason in
+    docs/supervision.md. `OTP` departs nowhere: the oracle tests compare it with the real one, event for event."""
+
+    kills_are_free: bool = True  # a kill from outside spends no budget (statement 31: it counts like any crash)
+    boot_carries_on: bool = True  # a failed start at boot is retried (3, 4: the supervisor's own start fails)
+    failed_start_is_alone: bool = True  # it touches no sibling and they come up without it (44, 45)
+    parks: bool = True  # a deterministic crash or a typed refusal is parked (28: restarted until the budget is spent)
+
+
+OTP = Law(kills_are_free=False, boot_carries_on=False, failed_start_is_alone=False, parks=False)
+
+
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="supervisor"):
     """An inner node of the tree: children in start order. A supervisor is a node of the machine, not a process."""
 
     id: str
     strategy: Strategy = Strategy.ONE_FOR_ONE
-    children: tuple[ChildSpec | SupervisorSpec, ...] = ()
+    children: tuple[ChildSpec | SupervisorSpec | DynamicSpec, ...] = ()
     intensity: int = 10
     period_s: float = 60.0
     restart: Restart = Restart.PERMANENT
+    significant: bool = False
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
     on_exhausted: OnExhausted = OnExhausted.QUARANTINE
+    law: Law = Law()
+
+
+class DynamicSpec(SupervisorSpec, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="dynamic"):
+    """A supervisor whose children come and go at run time (Elixir's DynamicSupervisor): one_for_one, stopped in
+    parallel, at most `max_children`. With a `template` a child is added by its name alone. `remembers`: the specs of its
+    children are stored, and a restarted supervisor brings them back (OTP forgets them, statement 60)."""
+
+    template: ChildSpec | None = None
+    max_children: int = 1000
+    remembers: bool = False
 
 
 class ZygoteSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,6 +28,14 @@ class Strategy(StrEnum):
     REST_FOR_ONE = "rest_for_one"
 
 
+class AutoShutdown(StrEnum):
+    """When significant children that ended for good take their supervisor with them (OTP manual, "auto_shutdown")."""
+
+    NEVER = "never"
+    ANY_SIGNIFICANT = "any_significant"
+    ALL_SIGNIFICANT = "all_significant"
+
+
 class OnExhausted(StrEnum):
     """What happens to a child whose restart budget is spent; `SHUTDOWN` is OTP's answer, ours is `QUARANTINE`."""
 
