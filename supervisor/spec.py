@@ -133,8 +133,8 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 class DynamicSpec(SupervisorSpec, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="dynamic"):
     """A supervisor whose children come and go at run time (Elixir's DynamicSupervisor): one_for_one, stopped in
-    parallel, at most `max_children`. With a `template` a child is added by its name alone. `remembers`: the specs of its
-    children are stored, and a restarted supervisor brings them back (OTP forgets them, statement 60)."""
+    parallel, at most `max_children`. With a `template` a child is added by its name alone. `remembers`: its children's
+    specs are stored, and a restarted supervisor brings them back (OTP forgets them, statement 60)."""
 
     template: ChildSpec | None = None
     max_children: int = 1000
