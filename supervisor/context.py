@@ -53,5 +53,17 @@ class Context(Protocol):
     def ready(self) -> None:
         """Say ready later than `init` (see `Actor.ready_after_init`)."""
 
+    def monitor(self, name: str) -> int:
+        """Hear of the end of the incarnation that the child `name` has now: exactly one `system.Down` with this token.
+
+        At once when it is down or nobody is called so. For its next incarnation monitor it again.
+        """
+
+    def demonitor(self, token: int) -> None:
+        """From now on no `Down` with this token, not even one that waits in the inbox. An unknown token is nothing."""
+
+    def phase_done(self, phase: str) -> None:
+        """My part of this shutdown phase is done (see `system.PhaseBegun`)."""
+
     def envelope(self) -> Envelope:
         """The envelope of the message in hand: sender, times, trace. Only inside `handle`, for wired messages."""

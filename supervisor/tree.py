@@ -113,6 +113,11 @@ class Tree:
         """Every unit, supervisors and root included, in start order, parents first, as of the last event."""
         return tuple(unit.view(self._line.now) for unit in self._line)
 
+    def child(self, id: str) -> ChildView | None:
+        """One unit as of the last event."""
+        unit = self._line.units.get(id)
+        return unit.view(self._line.now) if unit is not None else None
+
     # -- what is told ---------------------------------------------------------------------------------------------
 
     def _boot(self, event: Boot) -> None:

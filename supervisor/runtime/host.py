@@ -18,6 +18,7 @@ from supervisor.message import Delivery, Envelope, Message
 from supervisor.runtime import vitals
 from supervisor.runtime.inbox import Batch, Inbox
 from supervisor.runtime.transaction import Transaction
+from supervisor.system import Down
 
 
 class Ending(NamedTuple):
@@ -128,7 +129,8 @@ class Host(pykka.ThreadingActor):
                 dials[vitals.QUEUED] = len(batch.messages)
                 dials[vitals.OLDEST_QUEUED] = time.monotonic_ns()
                 for message in batch.messages:
-                    self._handle(message, None)
+                    if type(message) is not Down or self._tx.monitors.expects(message):
+                        self._handle(message, None)
             hear, handle = self._tx.hear, self._handle
             for frame in batch.frames:
                 for envelope in hear(frame):

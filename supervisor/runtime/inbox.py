@@ -36,7 +36,7 @@ class Batch(NamedTuple):
 
 
 class Inbox:
-    """`post`, `stop`: any thread. `get`, `after`: the actor's thread."""
+    """`post`, `tell`, `stop`: any thread. `get`, `after`: the actor's thread."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -44,6 +44,7 @@ class Inbox:
         self._stop: str | None = None
         self._latest: dict[tuple[type, str], Message] = {}
         self._kept: deque[Message] = deque()
+        self._control: deque[Message] = deque()
         self._signalled = False
         self._timers: list[tuple[float, int, Message]] = []
         self._order = itertools.count()
@@ -67,6 +68,13 @@ class Inbox:
                 self._kept.append(message)
             if self._signalled:
                 return
+            self._signalled = True
+        self._listener.ring()
+
+    def tell(self, message: Message) -> None:
+        """A word of the supervisor, from any thread; overtakes all but a stop. Bounded by who says it (watching.py)."""
+        with self._lock:
+            self._control.append(message)
             self._signalled = True
         self._listener.ring()
 
@@ -99,6 +107,8 @@ class Inbox:
             if self._signalled:
                 with self._lock:
                     self._signalled = False
+                    messages[:0] = self._control
+                    self._control.clear()
                     messages.extend(self._kept)
                     self._kept.clear()
                     messages.extend(self._latest.values())

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 
 from supervisor.runtime import link, process
@@ -21,6 +22,7 @@ from supervisor.spec import ChildSpec, NodeStart
 from supervisor.words import CrashRecord
 
 GRACE_S = 0.5  # between SIGTERM and SIGKILL
+RETRY_S = 0.05  # a full link is tried again this often; a node that never reads is the judge's affair
 
 
 class Life:
@@ -44,6 +46,8 @@ class Life:
         self.pings = 0
         self.ping_since: float | None = None  # when the oldest unanswered ping was sent
         self.pong_at: float | None = None
+        self._unsaid: deque[link.FromRoot] = deque()  # the link was full; who says such words bounds them
+        self._again: Timer | None = None
         self._loop = loop
         self._steps: list[Timer] = []
 
@@ -104,12 +108,25 @@ class Life:
         if n >= self.pings:
             self.ping_since = None
 
+    def tell(self, word: link.FromRoot) -> None:
+        """A word that must not be lost while the node lives, in the order said. Never waits."""
+        self._unsaid.append(word)
+        if len(self._unsaid) == 1:
+            self._say()
+
+    def _say(self) -> None:
+        while self._unsaid and self.line is not None:
+            if not link.send(self.line, self._unsaid[0]):
+                self._again = self._loop.at(time.monotonic() + RETRY_S, self._say)
+                return
+            self._unsaid.popleft()
+
     def reap(self) -> ExitStatus | None:
         return self.process.reap() if self.process is not None else None
 
     def close(self) -> None:
         """Forget everything that has a descriptor or a timer."""
-        for step in self._steps:
+        for step in (*self._steps, *([self._again] if self._again else [])):
             step.cancel()
         self.drop_line()
         self.drop_pipe()

@@ -60,12 +60,19 @@ class Ping(Word, frozen=True, kw_only=True):
     n: int
 
 
+class Tell(Word, frozen=True, kw_only=True):
+    """A word of the supervisor for one actor of the node: `payload` is the MessagePack of one of `system.ToActor`."""
+
+    actor: str
+    payload: bytes
+
+
 class DumpStacks(Word, frozen=True, kw_only=True):
     """Write all stacks to the node's dump file (the polite way; SIGUSR1 does the same without the interpreter)."""
 
 
 FromNode = Hello | NodeReady | NodeCrashed | Pong | Ask | Stopping
-FromRoot = StopNode | Ping | DumpStacks
+FromRoot = StopNode | Ping | DumpStacks | Tell
 
 _encode = msgspec.msgpack.Encoder().encode
 _from_node: Any = msgspec.msgpack.Decoder(FromNode)

@@ -17,6 +17,9 @@ import socket
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
+
+import msgspec
 
 from supervisor.actor import Actor
 from supervisor.loading import load
@@ -28,6 +31,9 @@ from supervisor.runtime.inbox import Inbox
 from supervisor.runtime.journal import Journal, file_name
 from supervisor.runtime.transaction import Marks, Transaction
 from supervisor.spec import ActorStart
+from supervisor.system import ToActor
+
+_to_actor: Any = msgspec.msgpack.Decoder(ToActor)
 
 
 def main(boot: NodeBoot, line: socket.socket) -> int:
@@ -145,6 +151,8 @@ class _Node:
                     return 1  # the root is gone, and nobody supervises us
                 if isinstance(word, link.Ping):
                     self._tell_root(link.Pong(n=word.n))
+                elif isinstance(word, link.Tell):
+                    self._tell_actor(word)
                 elif isinstance(word, link.DumpStacks):
                     faulthandler.dump_traceback(file=sys.stderr)
                 else:
@@ -162,6 +170,13 @@ class _Node:
                 for _, tx in self.running.values():
                     tx.close()
                 return 0
+
+    def _tell_actor(self, word: link.Tell) -> None:
+        known = self.running.get(word.actor)
+        if known is None:
+            self.log.warning("the root tells something to an actor that is not here", actor=word.actor)
+            return
+        known[0].tell(_to_actor.decode(word.payload))
 
     def _last_words(self, ending: Ending) -> None:
         assert ending.error is not None

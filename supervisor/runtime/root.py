@@ -33,6 +33,7 @@ from supervisor.runtime.control import Control, refusal
 from supervisor.runtime.heartwatch import HEART_PID, HeartWatch
 from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
+from supervisor.runtime.monitors import Monitors, Watcher
 from supervisor.runtime.nursery import Birth, Nursery
 from supervisor.runtime.process import ExitStatus
 from supervisor.runtime.records import Records, wall
@@ -40,6 +41,7 @@ from supervisor.runtime.runner import Runner
 from supervisor.runtime.side import Side
 from supervisor.runtime.watch import TICK_S, Watch
 from supervisor.spec import NodeStart, walk
+from supervisor.system import TO_ROOT, Demonitor, Down, Monitor, ToRoot
 from supervisor.verdict import Action, Verdict
 from supervisor.words import ExitReason, VerdictKind
 
@@ -49,6 +51,8 @@ PING_EVERY_S = 1.0
 DUMP_S = 0.2  # faulthandler has written the stacks by then
 FAREWELL_S = 1.0  # other actors of the node may end in order before it is killed for one of them
 QUIET = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY, VerdictKind.STARTING, VerdictKind.STOPPED})
+
+_to_root: Any = msgspec.msgpack.Decoder(ToRoot)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,6 +107,7 @@ class Root(runner.Owner):
         self._stopping = ""
         self._was_ready = False
         self._orders = 0
+        self.monitors = Monitors(self.runner.tree.child, self._tell_watcher)
         self._dumped: dict[str, str] = {}  # id -> stacks of the incarnation that is being convicted
         self._alarmed: set[str] = set()  # whose last recorded verdict was no quiet one
         self._stranger = 0
@@ -168,6 +173,8 @@ class Root(runner.Owner):
 
     def gone(self, life: Life, status: ExitStatus, reason: ExitReason) -> None:
         self.checks.live(life.id, None)
+        # The tree names the end (its record comes first); this is for one it has no record of.
+        self.loop.at(0.0, lambda: self.monitors.ended(life.id, life.incarnation, reason.kind, reason.sentence()))
         stacks = self._dumped.pop(life.id, "")
         try:
             self.records.crash_report(life.id, life.incarnation, reason, stacks)
@@ -177,15 +184,30 @@ class Root(runner.Owner):
     def heard(self, life: Life, word: link.FromNode) -> None:
         if not isinstance(word, link.Ask):
             return
-        if word.name == "StopServer":
+        if word.name in TO_ROOT:
+            self._on_system(life, _to_root.decode(word.payload))
+        elif word.name == "StopServer":
             _, reason, code = msgspec.msgpack.decode(word.payload, type=tuple[str, str, int])
             self.log.info("a child asks to end the server", child=life.id, reason=reason, code=code)
             self.stop(f"{life.id}: {reason}", code)
         else:
             self.log.warning("a child asks for something the root does not know", child=life.id, what=word.name)
 
+    def _on_system(self, life: Life, word: ToRoot) -> None:
+        match word:
+            case Monitor(actor=actor, token=token, name=name):
+                self.monitors.add(Watcher(life.id, life.incarnation, actor, token), name)
+            case Demonitor(actor=actor, token=token):
+                self.monitors.drop(Watcher(life.id, life.incarnation, actor, token))
+
+    def _tell_watcher(self, watcher: Watcher, down: Down) -> None:
+        life = self.runner.lives.get(watcher.node)
+        if life is not None and life.incarnation == watcher.incarnation:
+            life.tell(link.Tell(actor=watcher.actor, payload=msgspec.msgpack.encode(down)))
+
     def report(self, action: Report) -> None:
         record = action.record
+        self.monitors.reported(record)
         if record.kind is SupervisionKind.QUARANTINED:
             self.watch.parked[record.id] = record.cause
         if record.kind is SupervisionKind.READY:

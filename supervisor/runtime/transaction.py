@@ -29,6 +29,8 @@ from supervisor.runtime.bus import Publisher
 from supervisor.runtime.codec import BadFrame, Decoder, encode
 from supervisor.runtime.inbox import Inbox
 from supervisor.runtime.journal import Journal, JournalReader, Said
+from supervisor.runtime.watching import Watching
+from supervisor.system import PhaseDone
 
 M = TypeVar("M", bound=Message)
 MARKS_EVERY_S = 0.5
@@ -102,6 +104,7 @@ class Transaction:
         self._dials = slot.words
         self._ask_root = ask_root
         self._say_ready = say_ready
+        self.monitors = Watching(name)
         self._complain = complain
         self._decoder = Decoder((*kinds, Marks))
         self._every = {kind.__name__ for kind in kinds if kind.delivery is Delivery.EVERY}
@@ -214,6 +217,9 @@ class Transaction:
             raise NoRoute(
                 f"{self.name} sends {type(message).__name__} to {to!r}; only the root can be told directly, publish it"
             )
+        self._tell_root(message)
+
+    def _tell_root(self, message: Message) -> None:
         payload = msgspec.msgpack.encode(message)
         self._tray.append(Effect(call=self._ask_root, arguments=(type(message).__name__, payload)))
 
@@ -236,6 +242,19 @@ class Transaction:
         if not self._dials[vitals.READY]:
             self._dials[vitals.READY] = time.monotonic_ns()
             self._say_ready()
+
+    def monitor(self, name: str) -> int:
+        asked = self.monitors.add(name)
+        self._tell_root(asked)
+        return asked.token
+
+    def demonitor(self, token: int) -> None:
+        given_up = self.monitors.drop(token)
+        if given_up is not None:
+            self._tell_root(given_up)
+
+    def phase_done(self, phase: str) -> None:
+        self._tell_root(PhaseDone(actor=self.name, phase=phase))
 
     def envelope(self) -> Envelope:
         if self._hand is None:

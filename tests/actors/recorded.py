@@ -30,6 +30,7 @@ class RecordedContext:
         self.published: list[Message] = []
         self.sent: list[tuple[str, Message]] = []
         self.marks: list[str] = []
+        self.phases_done: list[str] = []
         self.is_ready = False
         self.offset_s = 0.0  # moves both clocks
         self.stopped_at: float | None = None  # a test may stop the clocks
@@ -74,6 +75,15 @@ class RecordedContext:
 
     def ready(self) -> None:
         self.is_ready = True
+
+    def monitor(self, name: str) -> int:
+        raise NotImplementedError("no actor tested here monitors another")
+
+    def demonitor(self, token: int) -> None:
+        raise NotImplementedError("no actor tested here monitors another")
+
+    def phase_done(self, phase: str) -> None:
+        self.phases_done.append(phase)
 
     def envelope(self) -> Envelope:
         raise NotImplementedError("no actor tested here reads its envelope")
