@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -60,8 +60,9 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     at_least_every_s: float
 
 
-class ActorStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One actor of a node: its class by import path and the keyword arguments of its `init`, pickled by `actor()`."""
+class ActorStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="actor"):
+    """Start form 3, inside a node: one actor, its class by import path and the keyword arguments of its `init`,
+    pickled by `actor()`."""
 
     name: str
     path: str  # "package.module:Class"
@@ -69,10 +70,12 @@ class ActorStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class NodeStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="node"):
-    """Start form 1: an OS process of ours, forked by the zygote of `role`, hosting these actors."""
+    """Start form 1: an OS process of ours, forked by the zygote of `role`, hosting these actors. With a `group` it
+    hosts that tree of actors instead and supervises them itself: one that fails is restarted inside the process."""
 
-    actors: tuple[ActorStart, ...]
+    actors: tuple[ActorStart, ...] = ()
     role: str = "core"
+    group: SupervisorSpec | None = None
 
 
 class ProgramStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="program"):
@@ -88,7 +91,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One child. `shutdown_s`: 0 is brutal kill, infinity waits for ever (under the one total deadline)."""
 
     id: str
-    start: NodeStart | ProgramStart
+    start: NodeStart | ProgramStart | ActorStart
     restart: Restart = Restart.PERMANENT
     shutdown_s: float = 5.0
     significant: bool = False
@@ -165,6 +168,30 @@ def child(
     )
 
 
+def member(name: str, path: str, *, spec: Mapping[str, Any] | None = None, **arguments: Any) -> ChildSpec:
+    """One actor of a `node`, with a child spec of its own. `spec` overrides fields of `ChildSpec`."""
+    return make(ChildSpec, id=name, start=actor(name, path, **arguments), **(spec or {}))
+
+
+def node(
+    name: str,
+    strategy: Strategy,
+    members: Iterable[ChildSpec | SupervisorSpec],
+    *,
+    role: str = "core",
+    spec: Mapping[str, Any] | None = None,
+    **group: Any,
+) -> ChildSpec:
+    """A child that is one node hosting many light actors under a supervisor of its own: `members` are made by `member`
+    (or are supervisors over such), `spec` overrides fields of the node's `ChildSpec`, `group` those of its supervisor.
+
+    Restarting one of them costs a thread, not a process; what a thread cannot do is be killed, so one that will not
+    end costs the whole node. Put in one what can be lost together.
+    """
+    inner = make(SupervisorSpec, id=name, strategy=strategy, children=tuple(members), **group)
+    return make(ChildSpec, id=name, start=NodeStart(role=role, group=inner), **(spec or {}))
+
+
 def supervise(
     name: str, strategy: Strategy, children: list[ChildSpec | SupervisorSpec], **fields: Any
 ) -> SupervisorSpec:
@@ -195,6 +222,24 @@ def walk(spec: SupervisorSpec) -> Iterator[tuple[str, ChildSpec]]:
                 yield path, item
 
     return inner(spec.id, spec)
+
+
+def units(spec: SupervisorSpec) -> Iterator[tuple[str, ChildSpec | SupervisorSpec]]:
+    """Every unit of one machine with its path, itself first, parents before children."""
+
+    def inner(path: str, item: ChildSpec | SupervisorSpec) -> Iterator[tuple[str, ChildSpec | SupervisorSpec]]:
+        yield path, item
+        if isinstance(item, SupervisorSpec):
+            for below in item.children:
+                yield from inner(f"{path}/{below.id}", below)
+
+    return inner(spec.id, spec)
+
+
+def members(child: ChildSpec) -> Iterator[tuple[str, ChildSpec]]:
+    """The actors inside a node with a group, with their paths from the node on, in start order."""
+    if isinstance(child.start, NodeStart) and child.start.group is not None:
+        yield from walk(child.start.group)
 
 
 def check(spec: SupervisorSpec) -> list[str]:
@@ -234,14 +279,52 @@ def check(spec: SupervisorSpec) -> list[str]:
                 fault(where, "backoff", item.backoff, "initial_s and cap_s must be 0 or more, factor 1 or more")
             if item.safety and item.backoff.cap_s > 2:
                 fault(where, "backoff.cap_s", item.backoff.cap_s, "a safety child waits at most 2 s")
-            if isinstance(item.start, NodeStart):
-                if not item.start.actors:
-                    fault(where, "start.actors", (), "a node hosts at least one actor")
-                for member in item.start.actors:
-                    if ":" not in member.path:
-                        fault(where, "start.path", member.path, 'it must read "package.module:Class"')
-            elif not item.start.argv:
-                fault(where, "start.argv", (), "a program needs a command line")
+            started(where, item.id, item.start)
 
+    def started(where: str, id: str, start: NodeStart | ProgramStart | ActorStart) -> None:
+        forms.setdefault(isinstance(start, ActorStart), where)
+        match start:
+            case NodeStart(actors=actors, group=None):
+                if not actors:
+                    fault(where, "start.actors", (), "a node hosts at least one actor")
+                for one in actors:
+                    if ":" not in one.path:
+                        fault(where, "start.path", one.path, 'it must read "package.module:Class"')
+            case NodeStart(actors=actors, group=group):
+                assert group is not None
+                if actors:
+                    fault(where, "start.actors", [one.name for one in actors], "a node with a group hosts only that")
+                if group.id != id:
+                    fault(where, "start.group.id", group.id, "the supervisor inside a node has the name of the node")
+                faults.extend(_check_group(where, group, seen))
+            case ActorStart(name=name, path=path):
+                if name != id:
+                    fault(where, "start.name", name, "an actor has the name of its child")
+                if ":" not in path:
+                    fault(where, "start.path", path, 'it must read "package.module:Class"')
+            case ProgramStart(argv=argv):
+                if not argv:
+                    fault(where, "start.argv", (), "a program needs a command line")
+
+    forms: dict[bool, str] = {}
     inner(spec.id, spec)
+    if len(forms) == 2:
+        fault(forms[True], "start", "an actor", f"only a node can host it, and {forms[False]} is none of its actors")
+    return faults
+
+
+def _check_group(where: str, group: SupervisorSpec, seen: dict[str, str]) -> list[str]:
+    """The faults of the tree inside a node; its names are names of the whole tree."""
+    faults = [f"{where.rpartition('/')[0]}/{fault}" if "/" in where else fault for fault in check(group)]
+    below = list(units(group))[1:]
+    for path, item in below:
+        if isinstance(item, ChildSpec) and not isinstance(item.start, ActorStart):
+            faults.append(f"{where}: {item.id} is no actor; a node hosts actors, made by `member`")
+        if item.id in seen:
+            faults.append(
+                f"{where}: id is {item.id!r}; it is already used by {seen[item.id]}; names are unique in the whole tree"
+            )
+        seen.setdefault(item.id, path)
+    if not below:
+        faults.append(f"{where}: start.group is empty; a node hosts at least one actor")
     return faults

@@ -6,7 +6,9 @@ edge-triggered, so whoever was woken drains the socket until it is empty. The vi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,29 @@ LARGEST_QUESTION = 64 * 1024
 QUEUE = 1000  # answers and events nobody fetched; beyond that ZeroMQ drops, and `events after n` fills the gap
 MOST_AT_ONCE = 100  # questions answered before the loop looks at its children again
 
-Answerer = Callable[[dict[str, Any]], dict[str, Any]]
+
+class Later:
+    """An answer that a later turn of the loop gives: an answerer returns it instead of a map and sees to it that `give`
+    is called in time. Only the first one given is sent."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] | None = None
+        self._send: Callable[[dict[str, Any]], None] | None = None
+
+    def give(self, answer: dict[str, Any]) -> None:
+        if self.given is None:
+            self.given = answer
+            if self._send is not None:
+                self._send(answer)
+
+    def deliver(self, send: Callable[[dict[str, Any]], None]) -> None:
+        """Where the answer goes to; at once if it is there already."""
+        self._send = send
+        if self.given is not None:
+            send(self.given)
+
+
+Answerer = Callable[[dict[str, Any]], dict[str, Any] | Later]
 
 
 class Control:
@@ -45,10 +69,10 @@ class Control:
             except zmq.Again:
                 return False
             answer = self._answer_to(packed)
-            try:
-                self._router.send_multipart([*route, msgspec.msgpack.encode(answer)], zmq.NOBLOCK)
-            except zmq.Again:
-                continue  # a visitor who does not read waits for nobody's sake
+            if isinstance(answer, Later):
+                answer.deliver(partial(self._send, route))
+            else:
+                self._send(route, answer)
         return True
 
     def publish(self, record: dict[str, Any]) -> None:
@@ -60,7 +84,13 @@ class Control:
         self._events.close(linger=200)
         self._context.term()
 
-    def _answer_to(self, packed: bytes) -> dict[str, Any]:
+    def _send(self, route: list[bytes], answer: dict[str, Any]) -> None:
+        """A visitor who does not read, or has left, waits for nobody's sake."""
+        if not self._router.closed:
+            with contextlib.suppress(zmq.Again):
+                self._router.send_multipart([*route, msgspec.msgpack.encode(answer)], zmq.NOBLOCK)
+
+    def _answer_to(self, packed: bytes) -> dict[str, Any] | Later:
         try:
             question = msgspec.msgpack.decode(packed)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -10,9 +10,12 @@ from typing import Any
 
 import msgspec
 
-from supervisor.words import CrashRecord
+from supervisor.events import Supervision
+from supervisor.moves import ChildView, Verb
+from supervisor.words import CrashRecord, ExitKind
 
 LARGEST = 64 * 1024  # a crash record with its traceback fits; SEQPACKET keeps packets whole
+VIEWS_MOST = 50  # views without tracebacks: some 20 KiB
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -52,6 +55,44 @@ class Stopping(Word, frozen=True, kw_only=True):
     """The node heard `StopNode` and ends its actors."""
 
 
+class Farewell(Word, frozen=True, kw_only=True):
+    """Last words of a node that ends by its own judgement: an actor's thread would not end (hung), or its supervisor
+    gave up (max_restarts). `stacks`: where the threads were."""
+
+    kind: ExitKind
+    detail: str
+    stacks: str = ""
+
+
+class Inside(Word, frozen=True, kw_only=True):
+    """What changed among the actors inside: the units as they are now, at most `VIEWS_MOST` a word."""
+
+    views: tuple[ChildView, ...]
+
+
+class Happened(Word, frozen=True, kw_only=True):
+    """A supervision record of the tree inside, paths below the node."""
+
+    record: Supervision
+
+
+class Obeyed(Word, frozen=True, kw_only=True):
+    """The answer to a `Command`, closed codes as everywhere (policy/orders.py)."""
+
+    order_id: str
+    ok: bool
+    code: str
+    text: str
+
+
+class Command(Word, frozen=True, kw_only=True):
+    """An operator's order for an actor inside."""
+
+    order_id: str
+    verb: Verb
+    name: str
+
+
 class StopNode(Word, frozen=True, kw_only=True):
     reason: str
 
@@ -71,8 +112,8 @@ class DumpStacks(Word, frozen=True, kw_only=True):
     """Write all stacks to the node's dump file (the polite way; SIGUSR1 does the same without the interpreter)."""
 
 
-FromNode = Hello | NodeReady | NodeCrashed | Pong | Ask | Stopping
-FromRoot = StopNode | Ping | DumpStacks | Tell
+FromNode = Hello | NodeReady | NodeCrashed | Pong | Ask | Stopping | Farewell | Inside | Happened | Obeyed
+FromRoot = StopNode | Ping | DumpStacks | Tell | Command
 
 _encode = msgspec.msgpack.Encoder().encode
 _from_node: Any = msgspec.msgpack.Decoder(FromNode)
@@ -86,10 +127,13 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def send(line: socket.socket, word: Word) -> bool:
-    """False when the other side is gone or its buffer is full: a link never makes its sender wait for long."""
+def send(line: socket.socket, word: Word, flags: int = 0) -> bool:
+    """False when the other side is gone or its buffer is full: a link never makes its sender wait for long.
+
+    A node's end blocks while the root reads nothing; with `socket.MSG_DONTWAIT` it does not.
+    """
     try:
-        line.send(_encode(word)[:LARGEST])
+        line.send(_encode(word)[:LARGEST], flags)
     except (BlockingIOError, BrokenPipeError, ConnectionResetError, OSError):
         return False
     return True

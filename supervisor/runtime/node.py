@@ -155,7 +155,7 @@ class _Node:
                     self._tell_actor(word)
                 elif isinstance(word, link.DumpStacks):
                     faulthandler.dump_traceback(file=sys.stderr)
-                else:
+                elif isinstance(word, link.StopNode):
                     self._ask_to_stop(word.reason)
             for ending in self.endings:
                 if ending.error is not None:
