@@ -109,6 +109,20 @@ def test_planned_faults_are_injected_exactly_and_the_client_recovers_to_the_know
     assert first + (MARGIN_S - 1) * 1e9 < min(times) < max(times) < last - (MARGIN_S - 1) * 1e9
 
 
+def test_a_book_hurt_shortly_before_the_end_goes_on_with_empty_deltas_until_its_client_can_join(
+    simulator: Start, recordings: Callable[..., Path]
+) -> None:
+    venue = simulator(data=str(recordings("usdm_btcusdt")), speed=0.0, seed=4, faults="gap:5")  # over in a blink
+
+    final, errors = asyncio.run(books(venue, {"usdm": "BTC/USDT:USDT"}))
+
+    assert errors, "a lost delta goes unnoticed"
+    assert final == {"usdm": (61659.7, 61659.8)}
+    state, name = venue.get("state"), "binanceusdm:BTC/USDT:USDT"
+    closing = state["player"]["frames"][name] - sum(state["frames"][name].get(kind, 0) for kind in ("depth", "trade"))
+    assert 1 <= closing <= venue.get("book?product=usdm&symbol=BTCUSDT")["last_update_id"] - 5123135475514
+
+
 def test_nothing_is_played_before_every_book_is_subscribed(simulator: Start, recordings: Callable[..., Path]) -> None:
     venue = simulator(data=str(recordings("spot_btcusdt", "spot_ethusdt")), speed=0.0)
 

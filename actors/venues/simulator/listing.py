@@ -97,6 +97,7 @@ class Listing:
         self.book = Book()
         self.tape = Tape()
         self.captured: Snapshot | None = None
+        self.served_at = 0.0  # monotonic: when somebody last fetched a snapshot
         self.told_mark: Decimal | None = None  # the generator's mark price
         self._closed_minute = 0
 

@@ -5,7 +5,9 @@ the REST snapshot. Nothing is played before every book is subscribed, because cc
 acknowledgement. The recorded `data` text goes out untouched; the files are merged by time while they are read.
 
 Faults are drawn over the recording beforehand (`faults.spread`). A lost delta is lost to the client only: the true book
-applies all of them and answers every later snapshot request.
+applies all of them and answers every later snapshot request. A book that lost one shortly before the recording ends
+goes on with empty deltas until its client can have joined a snapshot: a real market does not fall silent in that
+moment, and a snapshot only joins with a delta behind it.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ HOLD_LIMIT_S = 15.0  # after the first acknowledged book: play without the missi
 QUIET_S = 1.0  # without any new subscription before playing, unless every instrument's trades are subscribed too
 SNAPSHOT_WITHIN = 5000  # lines: a snapshot later than this is not looked for
 DRAIN_S = 30.0
+CLOSING_EVERY_S = 0.1  # between the empty deltas after the end
+CLOSING_S = 2.0  # of them after the last snapshot: a client on a busy machine has joined it by then
+CLOSING_LIMIT_S = 15.0  # for a client that does not come back
 BURST = 128  # frames without giving the loop to others
 
 _delta = msgspec.json.Decoder(Delta)
@@ -157,6 +162,7 @@ class Player:
         self._traded, self._moved = traded, moved
         self._faulted: list[dict[int, str]] = [{} for _ in recordings]
         self._delta_number = [0] * len(recordings)
+        self._lost_at: dict[int, float] = {}  # monotonic: when a recording's book last lost a delta on purpose
 
     async def run(self) -> None:
         """Hold, play to the end, wait until everything is on the wire, then say finished."""
@@ -168,6 +174,7 @@ class Player:
         self.started_at = time.monotonic()
         log.info("playing %d recordings at speed %s", len(self._recordings), self._speed or "unlimited")
         await self._play()
+        await self._close_books()
         if not await self._hub.drained(DRAIN_S):
             log.warning("recording played, but a reader did not take its last frames within %.0f s", DRAIN_S)
         self.wall_s = time.monotonic() - self.started_at
@@ -233,6 +240,36 @@ class Player:
             elif frame.kind != "snapshot":
                 self._hub.publish((*self._recordings[frame.recording].key, frame.kind), frame.data)
 
+    async def _close_books(self) -> None:
+        """Empty deltas for the books that lost one, until each was fetched anew and had time to join."""
+        until = time.monotonic() + CLOSING_LIMIT_S
+        while still_open := [i for i, lost_at in self._lost_at.items() if not self._joined(i, lost_at)]:
+            if time.monotonic() > until:
+                names = ", ".join(self._listings[i].instrument.name for i in still_open)
+                log.warning(
+                    "%.0f s after the end nobody fetched a book anew that lost a delta: %s", CLOSING_LIMIT_S, names
+                )
+                return
+            for index in still_open:
+                self._close_delta(index)
+            await asyncio.sleep(CLOSING_EVERY_S)
+
+    def _joined(self, index: int, lost_at: float) -> bool:
+        served_at = self._listings[index].served_at
+        return served_at > lost_at and time.monotonic() - served_at > CLOSING_S
+
+    def _close_delta(self, index: int) -> None:
+        recording, listing = self._recordings[index], self._listings[index]
+        last, event_ms = listing.book.last_update_id, listing.book.event_ms + int(CLOSING_EVERY_S * 1000)
+        head = {"e": "depthUpdate", "E": event_ms}
+        chain = {"T": event_ms, "s": recording.symbol, "U": last + 1, "u": last + 1, "pu": last}
+        if recording.product == instruments.SPOT:
+            chain = {"s": recording.symbol, "U": last + 1, "u": last + 1}
+        data = msgspec.json.encode(head | chain | {"b": [], "a": []})
+        listing.book.apply(_delta.decode(data))
+        # it stands in no recording: counted as sent, not among the recorded frames
+        self.sent[listing.instrument.name] += self._hub.publish((*recording.key, "depth"), data, count=False)
+
     def _play_depth(self, frame: Frame) -> None:
         recording, listing = self._recordings[frame.recording], self._listings[frame.recording]
         try:
@@ -243,6 +280,8 @@ class Player:
         number = self._delta_number[frame.recording]
         self._delta_number[frame.recording] = number + 1
         fault = self._faulted[frame.recording].get(number, "")
+        if fault in ("gap", "garble"):
+            self._lost_at[frame.recording] = time.monotonic()
         key: StreamKey = (*recording.key, "depth")
         self.sent[listing.instrument.name] += send_delta(self._hub, self._faults, key, frame.data, frame.ns, fault)
         if moved:

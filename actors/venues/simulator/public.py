@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -57,6 +58,7 @@ class Public:
         if not 0 < limit <= MOST_LEVELS[call.product]:
             raise VenueError(-4021, f"Limit {limit} is not valid, at most {MOST_LEVELS[call.product]}.")
         snapshot = self._captured(listing, limit) or listing.book.snapshot(limit)
+        listing.served_at = time.monotonic()
         if call.product == SPOT:
             return {"lastUpdateId": snapshot.lastUpdateId, "bids": snapshot.bids, "asks": snapshot.asks}
         return {
