@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -109,18 +110,35 @@ def test_planned_faults_are_injected_exactly_and_the_client_recovers_to_the_know
     assert first + (MARGIN_S - 1) * 1e9 < min(times) < max(times) < last - (MARGIN_S - 1) * 1e9
 
 
-def test_a_book_hurt_shortly_before_the_end_goes_on_with_empty_deltas_until_its_client_can_join(
+def test_a_book_hurt_by_a_fault_goes_on_with_empty_deltas_until_its_client_has_fetched_it_anew(
     simulator: Start, recordings: Callable[..., Path]
 ) -> None:
     venue = simulator(data=str(recordings("usdm_btcusdt")), speed=0.0, seed=4, faults="gap:5")  # over in a blink
 
-    final, errors = asyncio.run(books(venue, {"usdm": "BTC/USDT:USDT"}))
+    async def act() -> list[dict[str, Any]]:
+        import aiohttp
 
-    assert errors, "a lost delta goes unnoticed"
-    assert final == {"usdm": (61659.7, 61659.8)}
-    state, name = venue.get("state"), "binanceusdm:BTC/USDT:USDT"
-    closing = state["player"]["frames"][name] - sum(state["frames"][name].get(kind, 0) for kind in ("depth", "trade"))
-    assert 1 <= closing <= venue.get("book?product=usdm&symbol=BTCUSDT")["last_update_id"] - 5123135475514
+        url = f"ws://127.0.0.1:{venue.port}/fstream.binance.com/ws/0"
+        rest = f"http://127.0.0.1:{venue.port}/fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT&limit=5"
+        closing: list[dict[str, Any]] = []
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+            await socket.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@depth"], "id": 1})
+            assert (await socket.receive_json())["id"] == 1
+            async with session.get(rest) as captured:
+                assert (await captured.json())["bids"][0][0] == "61800.20"
+            while len(closing) < 5:
+                frame = await asyncio.wait_for(socket.receive_json(), 30)
+                if frame.get("e") == "depthUpdate" and not frame["b"] and not frame["a"]:
+                    closing.append(frame)
+            assert not venue.get("state")["player"]["finished"]
+            async with session.get(rest) as answer:
+                assert (await answer.json())["bids"][0][0] == "61659.70"
+            await until(lambda: venue.get("state")["player"]["finished"], "the recording to end", 30)
+        return closing
+
+    closing = asyncio.run(act())
+    assert closing[0]["pu"] == 5123135475514  # the recording's last
+    assert all(after["pu"] == before["u"] for before, after in itertools.pairwise(closing))
 
 
 def test_nothing_is_played_before_every_book_is_subscribed(simulator: Start, recordings: Callable[..., Path]) -> None:
