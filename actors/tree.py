@@ -85,6 +85,7 @@ def draft(launch: Launch) -> Draft:
         config_digest=digest(launch.settings),
         seed=launch.seed,
         own_roots=(str(Path(__file__).resolve().parents[1]),),
+        watched=(str(Path(__file__).resolve().parents[1] / "models_onnx"),),
         environment={
             "QT_HOME": launch.home,
             "ORT_DISABLE_TELEMETRY": "1",

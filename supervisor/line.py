@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from math import inf
 
 from supervisor.events import Cause, SupervisionKind, supervision
-from supervisor.moves import Action, Ended, Kill, Report, Start, Stop, Wake
+from supervisor.moves import Action, Ended, Kept, Kill, Report, Start, Stop, Wake
 from supervisor.policy import restart, shutdown
 from supervisor.spec import ChildSpec, InvalidSpec, SupervisorSpec
 from supervisor.unit import Unit, plant
@@ -23,13 +23,17 @@ from supervisor.words import ExitKind, ExitReason, State
 class Line:
     """All units of one tree, the present moment, and the actions of this turn (`out`)."""
 
-    def __init__(self, spec: SupervisorSpec, incarnations: Mapping[str, int]) -> None:
+    def __init__(self, spec: SupervisorSpec, incarnations: Mapping[str, int], intent: Mapping[str, Kept]) -> None:
         self.root = plant(spec)
         self.units = {unit.id: unit for unit in self}
         if len(self.units) < sum(1 for _ in self):
             raise InvalidSpec(f"{spec.id}: this name of the root is used again below it; names are unique in the tree")
         for name in incarnations.keys() & self.units.keys():
             self.units[name].incarnation = incarnations[name]
+        for name in intent.keys() & (self.units.keys() - {spec.id}):
+            unit, kept = self.units[name], intent[name]
+            unit.held = kept.state is State.STOPPED
+            unit.state, unit.cause, unit.why = kept.state, kept.cause, kept.why
         self.now = 0.0
         self.out: list[Action] = []
         self.closing = ""  # the reason of the shutdown under way

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from supervisor.events import Supervision
+from supervisor.events import Cause, Supervision
 from supervisor.spec import ChildSpec
 from supervisor.words import ExitReason, State
 
@@ -26,6 +26,14 @@ class Verb(StrEnum):
     STOP = "stop"
     RESTART = "restart"
     RELEASE = "release"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is remembered of a unit from before this tree: `STOPPED` by an operator, or `QUARANTINED` and for what."""
+
+    state: State
+    cause: Cause = Cause.ORDER
+    why: str = ""
 
 
 # -- told ---------------------------------------------------------------------------------------------------------

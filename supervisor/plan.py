@@ -39,7 +39,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     version: str = "0"
     config_digest: str = ""
     seed: int = 0
-    own_roots: tuple[str, ...] = ()  # directories that hold code of ours (for crash frames)
+    own_roots: tuple[str, ...] = ()  # directories that hold code of ours (for crash frames, and for changes of it)
+    watched: tuple[str, ...] = ()  # other files, or folders of them, that zygotes have loaded: models
     environment: dict[str, str] = {}
     ess_argv: tuple[str, ...] = ()  # the emergency stop's command line, run by heart; () for none
 
@@ -58,6 +59,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     config_digest: str = ""
     seed: int = 0
     own_roots: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     ess_argv: tuple[str, ...] = ()
 

@@ -34,6 +34,7 @@ from supervisor.moves import (
     Event,
     Exited,
     GiveUp,
+    Kept,
     Kill,
     Order,
     Ready,
@@ -78,14 +79,20 @@ __all__ = [
 class Tree:
     """One whole tree. `handle` is all there is to it; `children` is what people look at.
 
-    `incarnations` lets a root that was itself restarted go on counting. Raises `InvalidSpec` with every fault of the
-    spec at once.
+    `incarnations` lets a root that was itself restarted go on counting, `intent` keeps down what was kept down. Raises
+    `InvalidSpec` with every fault of the spec at once.
     """
 
-    def __init__(self, spec: SupervisorSpec, rng: Random, incarnations: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        spec: SupervisorSpec,
+        rng: Random,
+        incarnations: Mapping[str, int] | None = None,
+        intent: Mapping[str, Kept] | None = None,
+    ) -> None:
         if faults := specs.check(spec):
             raise InvalidSpec("; ".join(faults))
-        self._line = Line(spec, incarnations or {})
+        self._line = Line(spec, incarnations or {}, intent or {})
         self._rng = rng
         self._on: dict[type[Event], Callable[[Any], None]] = {
             Boot: self._boot,
@@ -121,8 +128,14 @@ class Tree:
     # -- what is told ---------------------------------------------------------------------------------------------
 
     def _boot(self, event: Boot) -> None:
-        if not self._line.root.live and not self._line.closing:
-            self._line.start(self._line.root)
+        line = self._line
+        if line.root.live or line.closing:
+            return
+        for unit in line:
+            unit.since = line.now
+            if unit.state is State.QUARANTINED:
+                line.report(SupervisionKind.QUARANTINED, unit, unit.why)
+        line.start(line.root)
 
     def _started(self, event: Started) -> None:
         if (unit := self._current(event)) is None:

@@ -1,4 +1,4 @@
-"""What the root must know after its own death: incarnation counters, what an operator stopped, how the last run ended.
+"""What the root must know after its own death: incarnation counters, what is kept down and why, how the last run ended.
 
 Small JSON files under the home, replaced whole, so a reader sees the old or the new one. A counter that cannot be read
 starts at 0 and says so; a process that dies never leaves half a file.
@@ -11,7 +11,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from supervisor.moves import Verb
+import msgspec
+
+from supervisor.events import Cause
+from supervisor.moves import Kept, Verb
+from supervisor.words import State
 
 
 class Counters:
@@ -27,19 +31,65 @@ class Counters:
         write(self._path, self.values)
 
 
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
+    """A quarantine as it is kept: why, and what the child ran with (freshness.py)."""
+
+    cause: Cause
+    why: str
+    inputs: str
+
+
+class _Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """The file. Schema 1 had no quarantines; an unknown field is a later version's affair."""
+
+    schema: int = 2
+    stopped: list[str] = []
+    quarantined: dict[str, Parked] = {}
+
+
 class Intent:
-    """`state/intent.json`: what a person stopped stays stopped, also over a restart of the server."""
+    """`state/intent.json`: what a person stopped stays stopped; what was quarantined stays so while it would run with
+    the same inputs, also over a restart of the server. Any accepted order about a child lifts its quarantine.
+    """
 
     def __init__(self, home: Path) -> None:
         self._path = home / "state" / "intent.json"
-        self.stopped = [str(name) for name in _read(self._path).get("stopped", [])]
+        try:
+            self._now = msgspec.json.decode(self._path.read_bytes(), type=_Intent)
+        except (OSError, msgspec.DecodeError):  # absent at the first start
+            self._now = _Intent()
+
+    @property
+    def parked(self) -> dict[str, Parked]:
+        return self._now.quarantined
+
+    def others_than(self, inputs: str) -> dict[str, Parked]:
+        """Quarantines of children that would run with something else now: they deserve another try."""
+        return {id: parked for id, parked in self.parked.items() if parked.inputs != inputs}
+
+    def kept(self) -> dict[str, Kept]:
+        """What a new tree is told."""
+        kept = {id: Kept(State.QUARANTINED, parked.cause, parked.why) for id, parked in self.parked.items()}
+        return kept | {id: Kept(State.STOPPED) for id in self._now.stopped}
 
     def ordered(self, verb: Verb, id: str) -> None:
         """An accepted order."""
-        wanted = [name for name in self.stopped if name != id] + ([id] if verb is Verb.STOP else [])
-        if wanted != self.stopped:
-            self.stopped = wanted
-            write(self._path, {"schema": 1, "stopped": wanted})
+        stopped = [name for name in self._now.stopped if name != id] + ([id] if verb is Verb.STOP else [])
+        self._keep(stopped, {name: parked for name, parked in self.parked.items() if name != id})
+
+    def quarantined(self, id: str, parked: Parked) -> None:
+        self._keep(self._now.stopped, {**self.parked, id: parked})
+
+    def lifted(self, *ids: str) -> None:
+        """They are started, or no more: the quarantine is over."""
+        if not self.parked.keys().isdisjoint(ids):
+            self._keep(self._now.stopped, {name: parked for name, parked in self.parked.items() if name not in ids})
+
+    def _keep(self, stopped: list[str], quarantined: dict[str, Parked]) -> None:
+        wanted = _Intent(stopped=stopped, quarantined=quarantined)
+        if wanted != self._now:
+            self._now = wanted
+            write(self._path, msgspec.to_builtins(wanted))
 
 
 def write(path: Path, value: Any) -> None:

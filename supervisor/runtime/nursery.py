@@ -109,6 +109,7 @@ class _Zygote:
         self._started_at = 0.0
         self._continued = False
         self._unread = False  # it ended before it read all our requests
+        self._stale = False  # it holds old code: it answers what it was asked, then it is replaced
         self._closed = False
 
     @property
@@ -136,7 +137,7 @@ class _Zygote:
         finally:
             theirs.close()
         self._process = Process(self._popen.pid)
-        self._line, self._waiting, self._continued = ours, False, False
+        self._line, self._waiting, self._continued, self._stale = ours, False, False, False
         self._started_at = time.monotonic()
         self._loop.watch(self._process.fileno(), self._on_exit)
         self._loop.watch(ours.fileno(), self._on_line)
@@ -152,8 +153,11 @@ class _Zygote:
         self._send()
 
     def renew(self) -> None:
-        if self._process is not None and not self._asked:
-            self._failures = 0
+        if self._process is None:
+            return  # the next one reads what is on the disk
+        self._stale = True
+        self._failures = 0
+        if not self._asked:
             self._process.send(signal.SIGKILL)  # it holds nothing; the queue waits for the next one
 
     def close(self) -> None:
@@ -163,6 +167,10 @@ class _Zygote:
             self._process.send(signal.SIGKILL)
 
     def _send(self) -> None:
+        if self._stale:
+            if not self._asked and self._process is not None:
+                self._process.send(signal.SIGKILL)
+            return
         while self._queue and self._waiting and self._line is not None:
             birth = self._queue[0]
             self._requests += 1

@@ -10,14 +10,13 @@ Killed with -9 the kernel ends its nodes with it; the heart brings the next root
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import random
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,14 @@ import msgspec
 
 from supervisor import plan as plans
 from supervisor.events import SupervisionKind
-from supervisor.moves import Boot, ChildView, Order, Report, Shutdown, Verb
+from supervisor.moves import Boot, Order, Report, Shutdown, Verb
 from supervisor.plan import Plan
-from supervisor.runtime import board, crash, link, locks, log, memory, notify, process, runner
+from supervisor.runtime import board, link, locks, log, memory, notify, process, runner
 from supervisor.runtime.checks import Checks
-from supervisor.runtime.control import Control, refusal
+from supervisor.runtime.control import Control
+from supervisor.runtime.convictions import Convictions
+from supervisor.runtime.desk import Desk
+from supervisor.runtime.freshness import Inputs
 from supervisor.runtime.heartwatch import HEART_PID, HeartWatch
 from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
@@ -42,15 +44,13 @@ from supervisor.runtime.side import Side
 from supervisor.runtime.watch import TICK_S, Watch
 from supervisor.spec import NodeStart, walk
 from supervisor.system import TO_ROOT, Demonitor, Down, Monitor, ToRoot
-from supervisor.verdict import Action, Verdict
-from supervisor.words import ExitReason, VerdictKind
+from supervisor.words import ExitReason
 
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 69, 75, 78
 SHUTDOWN_S = 25.0  # the total deadline of an orderly end; the heart waits 30 s
 PING_EVERY_S = 1.0
-DUMP_S = 0.2  # faulthandler has written the stacks by then
-FAREWELL_S = 1.0  # other actors of the node may end in order before it is killed for one of them
-QUIET = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY, VerdictKind.STARTING, VerdictKind.STOPPED})
+INPUTS_EVERY_S = 5.0  # somebody is quarantined: has what it ran with changed?
+TRIED_AGAIN = "is tried again: code, models or configuration are others than when it was quarantined"
 
 _to_root: Any = msgspec.msgpack.Decoder(ToRoot)
 
@@ -91,12 +91,18 @@ class Root(runner.Owner):
         self.home, self.plan = home, plan
         self.log = log.configure(home, "root")
         self.loop = Loop(self._complain)
-        self.control = Control(Path(plan.sockets), self._answer)
+        self.control = Control(Path(plan.sockets), lambda question: self.desk.answer(question))
         self.records = Records(home, self.log, self.control.publish)
         self.counters = memory.Counters(home)
         self.intent = memory.Intent(home)
+        self.inputs_now = Inputs(plan)
         self.nursery = Nursery(self.loop, plan.zygotes, plan.environment, self.log.info)
-        self.runner = Runner(self.loop, plan.tree, self, random.Random(plan.seed or None), self.counters.values)
+        lifted = self.intent.others_than(self.inputs_now.digest)
+        self._remember(self.intent.lifted, *lifted)
+        for id, parked in lifted.items():
+            self.log.info(f"{id} {TRIED_AGAIN}", child=id, why=parked.why)
+        rng = random.Random(plan.seed or None)
+        self.runner = Runner(self.loop, plan.tree, self, rng, self.counters.values, self.intent.kept())
         children = {child.id: child for _, child in walk(plan.tree)}
         self.watch = Watch(home, children)
         self.checks = Checks({id: child.checks for id, child in children.items()})
@@ -106,13 +112,12 @@ class Root(runner.Owner):
         self.code = 0
         self._stopping = ""
         self._was_ready = False
-        self._orders = 0
         self.monitors = Monitors(self.runner.tree.child, self._tell_watcher)
-        self._dumped: dict[str, str] = {}  # id -> stacks of the incarnation that is being convicted
-        self._alarmed: set[str] = set()  # whose last recorded verdict was no quiet one
+        self.convictions = Convictions(home, self.loop, self.runner, self.records)
+        self.desk = Desk(self)
         self._stranger = 0
+        self._looked_at = 0.0
         self._over = False
-        self._code_stamp = _newest(plan.own_roots)
 
     def run(self) -> int:
         """Until everything is down in order."""
@@ -121,8 +126,6 @@ class Root(runner.Owner):
         self.side.start()
         self.checks.start()
         self.nursery.start()
-        for id in self.intent.stopped:
-            self.runner.order(Order("intent", Verb.STOP, id), "intent")
         self.runner.tell(Boot())
         now = time.monotonic()
         self._at_tick(now + TICK_S)
@@ -169,13 +172,13 @@ class Root(runner.Owner):
         return life.ready_at is not None and time.monotonic() - life.ready_at > 1.0
 
     def inputs(self) -> str:
-        return f"{self.plan.config_digest}/{self._code_stamp}"
+        return self.inputs_now.digest
 
     def gone(self, life: Life, status: ExitStatus, reason: ExitReason) -> None:
         self.checks.live(life.id, None)
         # The tree names the end (its record comes first); this is for one it has no record of.
         self.loop.at(0.0, lambda: self.monitors.ended(life.id, life.incarnation, reason.kind, reason.sentence()))
-        stacks = self._dumped.pop(life.id, "")
+        stacks = self.convictions.stacks_of(life.id)
         try:
             self.records.crash_report(life.id, life.incarnation, reason, stacks)
         except OSError as error:  # a full disk must not keep the tree from hearing of the death
@@ -210,6 +213,10 @@ class Root(runner.Owner):
         self.monitors.reported(record)
         if record.kind is SupervisionKind.QUARANTINED:
             self.watch.parked[record.id] = record.cause
+            parked = memory.Parked(cause=record.cause, why=record.detail, inputs=self.inputs_now.digest)
+            self._remember(self.intent.quarantined, record.id, parked)
+        if record.kind is SupervisionKind.STARTING:
+            self._remember(self.intent.lifted, record.id)
         if record.kind is SupervisionKind.READY:
             life = self.runner.lives.get(record.id)
             if life is not None:
@@ -246,7 +253,7 @@ class Root(runner.Owner):
             self.watch.heard(answer)
         self._on_control()
         for verdict, before in self.watch.tick(due, now, self.runner.tree.children(), self.runner.lives):
-            self._on_verdict(verdict, before, now)
+            self.convictions.judged(verdict, before, now)
 
     def _at_second(self, due: float) -> None:
         self.loop.at(due, lambda: self._second(due))
@@ -258,6 +265,9 @@ class Root(runner.Owner):
             life.ping(now)
         self.side.offer(self.status(), tuple(life.pid for life in self.runner.lives.values() if life.pid))
         self._sweep()
+        if self.intent.parked and now - self._looked_at >= INPUTS_EVERY_S and not self._stopping:
+            self._looked_at = now
+            self.take_up_new_inputs()
         if self.heart is not None and not self._stopping:
             self.heart.look(now)
 
@@ -279,47 +289,6 @@ class Root(runner.Owner):
         self._was_ready = True
         took_s = time.monotonic() - self.begun_at
         self.log.info(f"ready: {ready} of {len(workers)} children in {took_s:.1f} s")
-
-    # -- verdicts -------------------------------------------------------------------------------------------------
-
-    def _on_verdict(self, verdict: Verdict, before: Verdict | None, now: float) -> None:
-        life = self.runner.lives.get(verdict.name)
-        changed = before is None or (verdict.kind, verdict.cause) != (before.kind, before.cause)
-        free = life is not None and not life.convicted and not life.stopped_for
-        if life is not None and free and verdict.action is Action.CONTINUE:
-            life.resume()
-            if changed:
-                self._say(verdict, life, now, done="told it to continue (SIGCONT)")
-        elif life is not None and free and verdict.action is Action.KILL:
-            self._convict(life, verdict, now, DUMP_S, done="its stacks are written, then it is killed")
-        elif life is not None and free and verdict.action is Action.RESTART:
-            if life.line is not None:
-                link.send(life.line, link.StopNode(reason=verdict.reason))
-            self._convict(life, verdict, now, FAREWELL_S, done="its stacks are written, then its node is restarted")
-        elif (changed and not _is_quiet(verdict)) or (_is_quiet(verdict) and verdict.name in self._alarmed):
-            self._say(verdict, life, now)
-
-    def _convict(self, life: Life, verdict: Verdict, now: float, after_s: float, *, done: str) -> None:
-        """Two keys were found. The stacks first, because afterwards there are none."""
-        named = f"{verdict.cause}: {verdict.reason}"  # the exit reason outlives the verdict: it says which kind of hang
-        life.convicted = named
-        self._say(verdict, life, now, done=done)
-        path = self.home / "logs" / f"{life.id.replace(':', '_')}.stacks"
-        asked = life.is_node and life.hello and life.pid is not None and crash.ask_dump(life.pid, path)
-
-        def execute() -> None:
-            if self.runner.lives.get(life.id) is life:
-                if asked:
-                    self._dumped[life.id] = crash.read_dump(path)
-                self.runner.convict(life, named)
-
-        self.loop.at(now + after_s, execute)
-
-    def _say(self, verdict: Verdict, life: Life | None, now: float, *, done: str = "") -> None:
-        (self._alarmed.discard if _is_quiet(verdict) else self._alarmed.add)(verdict.name)
-        view = self._view(verdict.name)
-        path = view.path if view is not None else verdict.name
-        self.records.verdict(verdict, path, life.incarnation if life is not None else 0, now, done=done)
 
     # -- questions and orders -------------------------------------------------------------------------------------
 
@@ -345,83 +314,30 @@ class Root(runner.Owner):
         }
         return board.status(server, self.runner.tree.children(), self.watch.seen, self.side.memory, now)
 
-    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
-        verb = question["verb"]
-        match verb:
-            case "status":
-                return self.status()
-            case "why":
-                return self._why(str(question.get("name", "")))
-            case "events":
-                after = question.get("after", 0)
-                return {"schema": 1, "ok": True, "events": self.records.after(after if isinstance(after, int) else 0)}
-            case "down":
-                self.loop.at(0.0, lambda: self.stop("an operator's order (down)", 0))
-                return {"ok": True, "code": "accepted", "text": "the server ends in order"}
-            case "start" | "stop" | "restart" | "release":
-                return self._order(Verb(verb), str(question.get("name", "")))
-        return refusal("unknown_verb", f"no verb {verb!r}; known are status why events start stop restart release down")
-
-    def _order(self, verb: Verb, name: str) -> dict[str, Any]:
-        if verb is not Verb.STOP:
-            self._take_up_new_code()
-        self._orders += 1
-        order_id = f"order-{self._orders}"
-        view = self._view(name)
-        name = view.id if view is not None else name
-        answer = self.runner.order(Order(order_id, verb, name), order_id)
-        if answer is None:
-            return refusal("internal", f"the tree did not answer {verb} {name}; see logs/root.jsonl")
-        if answer.ok:
-            try:
-                self.intent.ordered(verb, name)
-            except OSError as error:
-                return {"ok": True, "code": answer.code, "text": f"{answer.text}; not remembered on disk: {error}"}
-        return {"ok": answer.ok, "code": answer.code, "text": answer.text}
-
-    def _why(self, name: str) -> dict[str, Any]:
-        view = self._view(name)
-        if view is None:
-            names = [view.id for view in self.runner.tree.children()]
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names)}"
-            return refusal("not_found", f"no child is called {name!r}{hint}")
-        return board.why(view, self.watch.seen.get(view.id), self.records.about(view.id), time.monotonic())
-
-    def _view(self, name: str) -> ChildView | None:
-        views = self.runner.tree.children()
-        return next((view for view in views if name in (view.id, view.path)), None)
-
-    def _take_up_new_code(self) -> None:
-        """A person starts something: it runs the code that is on disk now, not what the zygotes imported long ago."""
-        stamp = _newest(self.plan.own_roots)
-        if stamp != self._code_stamp:
-            self._code_stamp = stamp
-            self.log.info("the code has changed; the zygotes are made anew")
+    def take_up_new_inputs(self) -> None:
+        """What is started from now on runs the code and models that are on disk now, not what the zygotes loaded long
+        ago; and what was quarantined with the old ones is tried again."""
+        if self.inputs_now.changed():
+            self.log.info("code or models have changed; the zygotes are made anew")
             self.nursery.renew()
+            self.loop.at(0.0, self._try_again)
+
+    def _try_again(self) -> None:
+        for id in self.intent.others_than(self.inputs_now.digest):
+            self.log.info(f"{id} {TRIED_AGAIN}", child=id)
+            answer = self.runner.order(Order("inputs", Verb.RELEASE, id), "inputs")
+            if answer is not None and not answer.ok:
+                self.log.warning("it cannot be released yet", child=id, text=answer.text)
+
+    def _remember(self, how: Callable[..., None], *what: Any) -> None:
+        """A full disk must not keep the tree from going on; what is not remembered is said."""
+        try:
+            how(*what)
+        except OSError as error:
+            self.log.warning("this is not remembered on disk", what=str(what), error=str(error))
 
     def _complain(self, where: str, error: Exception) -> None:
         self.log.error("a fault in the root itself", where=where, error=repr(error), traceback=traceback.format_exc())
-
-
-def _is_quiet(verdict: Verdict) -> bool:
-    """Not worth a record by itself: the usual, and what every start passes through."""
-    return verdict.kind in QUIET or verdict.cause in ("not-seen-yet", "no-look")
-
-
-def _newest(roots: Sequence[str]) -> int:
-    """The newest change of any of our Python files, nanoseconds: what says that a zygote holds old code."""
-    newest = 0
-    for root in roots:
-        for folder, folders, files in os.walk(root):
-            folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-            for name in files:
-                if name.endswith(".py"):
-                    try:
-                        newest = max(newest, os.stat(os.path.join(folder, name)).st_mtime_ns)  # noqa: PTH116, PTH118
-                    except FileNotFoundError:
-                        continue
-    return newest
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from supervisor.moves import (
     Event,
     Exited,
     GiveUp,
+    Kept,
     Kill,
     Ready,
     Report,
@@ -89,9 +90,15 @@ class Runner:
     """Tell it events with `tell`; look at `tree.children()` and `lives`."""
 
     def __init__(
-        self, loop: Loop, spec: SupervisorSpec, owner: Owner, rng: Random, incarnations: Mapping[str, int] | None = None
+        self,
+        loop: Loop,
+        spec: SupervisorSpec,
+        owner: Owner,
+        rng: Random,
+        incarnations: Mapping[str, int] | None = None,
+        intent: Mapping[str, Kept] | None = None,
     ) -> None:
-        self.tree = Tree(spec, rng, incarnations)
+        self.tree = Tree(spec, rng, incarnations, intent)
         self.lives: dict[str, Life] = {}
         self.answers: dict[str, Answer] = {}
         self._loop, self._owner = loop, owner

@@ -83,6 +83,7 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str) -> Plan:
         config_digest=draft.config_digest,
         seed=draft.seed,
         own_roots=draft.own_roots,
+        watched=draft.watched,
         environment=draft.environment,
         ess_argv=draft.ess_argv,
     )

@@ -1,0 +1,82 @@
+"""What is done about a verdict: a stopped process is told to continue, a convicted one loses its life after its stacks
+are saved, everything else is only said. The judge decides, the runner kills; this is the bailiff between them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from supervisor.runtime import crash, link
+from supervisor.runtime.life import Life
+from supervisor.runtime.loop import Loop
+from supervisor.runtime.records import Records
+from supervisor.runtime.runner import Runner
+from supervisor.verdict import Action, Verdict
+from supervisor.words import VerdictKind
+
+DUMP_S = 0.2  # faulthandler has written the stacks by then
+FAREWELL_S = 1.0  # other actors of the node may end in order before it is killed for one of them
+QUIET = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY, VerdictKind.STARTING, VerdictKind.STOPPED})
+
+
+class Convictions:
+    """`dumped` holds the stacks of convicted incarnations until their death is confirmed."""
+
+    def __init__(self, home: Path, loop: Loop, runner: Runner, records: Records) -> None:
+        self._home, self._loop, self._runner, self._records = home, loop, runner, records
+        self._dumped: dict[str, str] = {}
+        self._alarmed: set[str] = set()  # whose last recorded verdict was no quiet one
+
+    def judged(self, verdict: Verdict, before: Verdict | None, now: float) -> None:
+        """Act on one verdict, or record that it changed."""
+        life = self._runner.lives.get(verdict.name)
+        changed = before is None or (verdict.kind, verdict.cause) != (before.kind, before.cause)
+        free = life is not None and not life.convicted and not life.stopped_for
+        if life is not None and free and verdict.action is Action.CONTINUE:
+            life.resume()
+            if changed:
+                self._say(verdict, life, now, done="told it to continue (SIGCONT)")
+        elif life is not None and free and verdict.action is Action.KILL:
+            self._convict(life, verdict, now, DUMP_S, done="its stacks are written, then it is killed")
+        elif life is not None and free and verdict.action is Action.RESTART:
+            if life.line is not None:
+                link.send(life.line, link.StopNode(reason=verdict.reason))
+            self._convict(life, verdict, now, FAREWELL_S, done="its stacks are written, then its node is restarted")
+        elif (changed and not _is_quiet(verdict)) or (_is_quiet(verdict) and verdict.name in self._alarmed):
+            self._say(verdict, life, now)
+
+    def stacks_of(self, id: str) -> str:
+        """The stacks of one that is dead now, once."""
+        return self._dumped.pop(id, "")
+
+    def forget(self, id: str) -> None:
+        """This child is no more."""
+        self._dumped.pop(id, None)
+        self._alarmed.discard(id)
+
+    def _convict(self, life: Life, verdict: Verdict, now: float, after_s: float, *, done: str) -> None:
+        """Two keys were found. The stacks first, because afterwards there are none."""
+        named = f"{verdict.cause}: {verdict.reason}"  # the exit reason outlives the verdict: it says which kind of hang
+        life.convicted = named
+        self._say(verdict, life, now, done=done)
+        path = self._home / "logs" / f"{life.id.replace(':', '_')}.stacks"
+        asked = life.is_node and life.hello and life.pid is not None and crash.ask_dump(life.pid, path)
+
+        def execute() -> None:
+            if self._runner.lives.get(life.id) is life:
+                if asked:
+                    self._dumped[life.id] = crash.read_dump(path)
+                self._runner.convict(life, named)
+
+        self._loop.at(now + after_s, execute)
+
+    def _say(self, verdict: Verdict, life: Life | None, now: float, *, done: str = "") -> None:
+        (self._alarmed.discard if _is_quiet(verdict) else self._alarmed.add)(verdict.name)
+        view = self._runner.tree.child(verdict.name)
+        path = view.path if view is not None else verdict.name
+        self._records.verdict(verdict, path, life.incarnation if life is not None else 0, now, done=done)
+
+
+def _is_quiet(verdict: Verdict) -> bool:
+    """Not worth a record by itself: the usual, and what every start passes through."""
+    return verdict.kind in QUIET or verdict.cause in ("not-seen-yet", "no-look")

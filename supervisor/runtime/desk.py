@@ -1,0 +1,92 @@
+"""The root's desk: every question and order that comes over the counter is answered here, at once, with one map.
+
+An order is answered when it is decided, not when it is done: a child that hangs in its start or its end keeps nobody
+waiting. What was ordered is remembered on disk before the answer leaves. The counter itself is control.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from supervisor.moves import Order, Verb
+from supervisor.runtime import board
+from supervisor.runtime.control import refusal
+
+if TYPE_CHECKING:
+    from supervisor.runtime.root import Root
+
+
+class Desk:
+    """One per root."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._orders = 0
+        self._verbs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "status": lambda _: root.status(),
+            "why": self._why,
+            "events": self._events,
+            "start": self._order,
+            "stop": self._order,
+            "restart": self._order,
+            "release": self._order,
+            "down": self._down,
+        }
+
+    def answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one question; an unknown verb gets the known ones."""
+        verb = question["verb"]
+        known = self._verbs.get(verb)
+        if known is None:
+            return refusal("unknown_verb", f"no verb {verb!r}; known are {' '.join(self._verbs)}")
+        return known(question)
+
+    def _events(self, question: dict[str, Any]) -> dict[str, Any]:
+        after = question.get("after", 0)
+        found = self._root.records.after(after if isinstance(after, int) else 0)
+        return {"schema": board.SCHEMA, "ok": True, "events": found}
+
+    def _down(self, question: dict[str, Any]) -> dict[str, Any]:
+        del question
+        root = self._root
+        root.loop.at(0.0, lambda: root.stop("an operator's order (down)", 0))
+        return {"ok": True, "code": "accepted", "text": "the server ends in order"}
+
+    def _order(self, question: dict[str, Any]) -> dict[str, Any]:
+        verb, root = Verb(question["verb"]), self._root
+        name = self._name(question)
+        if verb is not Verb.STOP:
+            root.take_up_new_inputs()
+        self._orders += 1
+        order_id = f"order-{self._orders}"
+        answer = root.runner.order(Order(order_id, verb, name), order_id)
+        if answer is None:
+            return refusal("internal", f"the tree did not answer {verb} {name}; see logs/root.jsonl")
+        text = answer.text
+        if answer.ok:
+            try:
+                root.intent.ordered(verb, name)
+            except OSError as error:
+                text = f"{text}; not remembered on disk: {error}"
+        return {"ok": answer.ok, "code": answer.code, "text": text}
+
+    def _why(self, question: dict[str, Any]) -> dict[str, Any]:
+        root = self._root
+        name = self._name(question)
+        view = root.runner.tree.child(name)
+        if view is None:
+            names = [view.id for view in root.runner.tree.children()]
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names[:50])}"
+            return refusal("not_found", f"no child is called {name!r}{hint}")
+        return board.why(view, root.watch.seen.get(view.id), root.records.about(view.id), time.monotonic())
+
+    def _name(self, question: dict[str, Any]) -> str:
+        """The child that is meant: by its name, or by its path."""
+        given = str(question.get("name", ""))
+        last = given.rpartition("/")[2]
+        view = self._root.runner.tree.child(last)
+        return last if view is not None and given in (view.id, view.path) else given
