@@ -17,7 +17,7 @@ from supervisor.moves import Action, Ended, Kept, Kill, Report, Start, Stop, Wak
 from supervisor.policy import restart, shutdown
 from supervisor.spec import ChildSpec, InvalidSpec, SupervisorSpec
 from supervisor.unit import Unit, plant
-from supervisor.words import ExitKind, ExitReason, State
+from supervisor.words import ExitKind, ExitReason, Restart, State
 
 
 class Line:
@@ -80,6 +80,12 @@ class Line:
             for child in unit.children:
                 self.doom(child, State.STOPPED, below, why)
 
+    def revive(self, unit: Unit) -> None:
+        """Stopped or ended, it comes up with its group all the same, as in OTP; what is temporary is gone."""
+        if unit.state is State.STOPPED and unit.spec.restart is not Restart.TEMPORARY:
+            unit.held, unit.in_line, unit.cause = False, True, Cause.GROUP
+            self.move(unit, State.WAITING)
+
     def park(self, unit: Unit, cause: Cause, why: str) -> None:
         """Quarantine: not coming until released. Touches no sibling."""
         if unit.live:
@@ -104,15 +110,17 @@ class Line:
         self.move(unit, State.RUNNING)
         self.report(SupervisionKind.STARTING, unit)
         unit.window = ()  # a new supervisor has a new record, as in OTP; so have its children's budgets
+        stays = unit.spec.law.stopped_stays or unit.cause is Cause.BOOT
         for child in unit.children:
             child.window = ()
+            child.held = child.held and stays
             if not child.held and child.state is not State.QUARANTINED:
                 child.in_line, child.cause = True, Cause.BOOT if unit.cause is Cause.BOOT else Cause.PARENT
                 self.move(child, State.WAITING)
 
     def ready(self, unit: Unit) -> None:
         """It serves: later siblings in line may start."""
-        unit.ready_at, unit.due_at = self.now, None
+        unit.ready_at, unit.due_at, unit.ordered = self.now, None, False
         self.move(unit, State.READY)
         self.report(SupervisionKind.READY, unit, f"after {self.now - unit.started_at:.3g} s")
 

@@ -114,9 +114,18 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     boot_carries_on: bool = True  # a failed start at boot is retried (3, 4: the supervisor's own start fails)
     failed_start_is_alone: bool = True  # it touches no sibling and they come up without it (44, 45)
     parks: bool = True  # a deterministic crash or a typed refusal is parked (28: restarted until the budget is spent)
+    orders_retry: bool = True  # a start that was ordered and fails is retried like any other (77, 81: it stays down)
+    stopped_stays: bool = True  # what was stopped or has ended stays down when its group, or its supervisor, restarts
 
 
-OTP = Law(kills_are_free=False, boot_carries_on=False, failed_start_is_alone=False, parks=False)
+OTP = Law(
+    kills_are_free=False,
+    boot_carries_on=False,
+    failed_start_is_alone=False,
+    parks=False,
+    orders_retry=False,
+    stopped_stays=False,
+)
 
 
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="supervisor"):
@@ -131,6 +140,7 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     significant: bool = False
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER
     on_exhausted: OnExhausted = OnExhausted.QUARANTINE
+    backoff: Backoff = Backoff(initial_s=1.0, cap_s=30.0)  # how its supervisor brings it back
     law: Law = Law()
 
 

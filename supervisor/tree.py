@@ -153,7 +153,9 @@ class Tree:
     def _exited(self, event: Exited) -> None:
         if (unit := self._current(event)) is None:
             return
-        reason = restart.classify(event.reason, was_ready=unit.was_ready, asked=unit.going, sentence=unit.sentence)
+        reason = restart.classify(
+            event.reason, was_ready=unit.was_ready, asked=unit.going, sentence=unit.sentence, law=unit.law
+        )
         unit.last_exit, unit.pid, unit.due_at = reason, None, None
         if unit.going:
             self._line.rest(unit)
@@ -197,12 +199,13 @@ class Tree:
                 if unit.state is State.QUARANTINED:
                     line.report(SupervisionKind.RELEASED, unit, cause=Cause.ORDER)
                 unit.forget()
-                unit.cause, unit.due_at, unit.in_line = Cause.ORDER, None, False
+                unit.cause, unit.due_at, unit.in_line, unit.ordered = Cause.ORDER, None, False, True
                 line.move(unit, State.WAITING)
             case orders.Move.STOP:
                 unit.held = True
                 line.doom(unit, State.STOPPED, Cause.ORDER, "an operator's order", alone=True)
             case orders.Move.BOUNCE:
+                unit.ordered = True
                 line.doom(unit, State.WAITING, Cause.ORDER, "an operator's order", alone=True)
 
     def _shutdown(self, event: Shutdown) -> None:
@@ -229,7 +232,9 @@ class Tree:
         line.report(SupervisionKind.EXITED, unit, unit.why, exit=reason)
         unit.streak = parking.follow(unit.streak, reason, worked=worked, inputs=inputs)
         looping = isinstance(unit.spec, ChildSpec) and parking.is_loop(unit.streak)
-        match restart.after_exit(unit.spec.restart, reason, safety=unit.safety, looping=looping):
+        if not unit.was_ready and self._start_is_over(unit, reason):
+            return
+        match restart.after_exit(unit.spec.restart, reason, safety=unit.safety, looping=looping, law=unit.law):
             case restart.Next.END:
                 unit.ended = True
                 line.report(SupervisionKind.ENDED, unit, f"it is {unit.spec.restart}; {unit.why}", exit=reason)
@@ -241,10 +246,26 @@ class Tree:
                 if self._afford(unit, reason):
                     self._bring_back(unit, worked=worked)
 
+    def _start_is_over(self, unit: Unit, reason: ExitReason) -> bool:
+        """A start failed. True where the law asks no further: it was ordered, or part of its supervisor's own start."""
+        above, ordered = unit.parent, unit.ordered
+        unit.ordered = False
+        assert above is not None
+        if ordered and not unit.law.orders_retry:
+            unit.held = True
+            self._line.report(SupervisionKind.STOPPED, unit, f"the ordered start failed, {unit.why}", exit=reason)
+            return True
+        booting = above.state is State.RUNNING and not ordered
+        if booting and restart.aborts_boot(required=unit.required, safety=above.safety, law=unit.law):
+            failure = ExitReason(kind=ExitKind.START_FAILED, detail=f"failed to start child {unit.id}: {unit.why}")
+            self._fail_up(above, failure, Cause.EXIT)
+            return True
+        return False
+
     def _afford(self, unit: Unit, reason: ExitReason) -> bool:
         """Pay one restart, from the child's budget and from its supervisor's intensity; False when not granted."""
         assert unit.parent is not None
-        if not intensity.costs(reason.kind):
+        if not intensity.costs(reason.kind, unit.law):
             return True
         purses = [unit, unit.parent] if isinstance(unit.spec, ChildSpec) else [unit.parent]
         paid = [intensity.grant(purse.window, *purse.limit, self._line.now) for purse in purses]
@@ -276,19 +297,24 @@ class Tree:
             case intensity.Spent.LEAVE:
                 self._fail_up(at, ExitReason(kind=ExitKind.SHUTDOWN, detail=why), cause)
             case intensity.Spent.GIVE_UP:
-                line.report(SupervisionKind.GAVE_UP, at, why, cause=cause, exit=reason)
-                line.out.append(GiveUp(why))
-                self._shutdown(Shutdown(f"{at.id} gave up, {why}"))
+                self._fail_up(at, reason, cause, why)
             case _:  # carry on: restart what must not be parked, park what may
                 if fallen.safety:
                     return True
                 line.park(fallen, cause, why)
         return False
 
-    def _fail_up(self, at: Unit, reason: ExitReason, cause: Cause) -> None:
-        """A supervisor ends like a crashing child: first all below it, then `_fell` decides at its parent."""
-        self._line.report(SupervisionKind.ESCALATED, at, reason.detail, cause=cause, exit=reason)
-        self._line.doom(at, State.STOPPED, cause, reason.detail, alone=True)
+    def _fail_up(self, at: Unit, reason: ExitReason, cause: Cause, why: str = "") -> None:
+        """A supervisor ends like a crashing child: first all below it, then `_fell` decides at its parent. The root has
+        nobody above it: it gives up, and the tree ends."""
+        line, why = self._line, why or reason.detail
+        if at is line.root:
+            line.report(SupervisionKind.GAVE_UP, at, why, cause=cause, exit=reason)
+            line.out.append(GiveUp(why))
+            self._shutdown(Shutdown(f"{at.id} gave up, {why}"))
+            return
+        line.report(SupervisionKind.ESCALATED, at, why, cause=cause, exit=reason)
+        line.doom(at, State.STOPPED, cause, why, alone=True)
         at.failing = reason
 
     def _bring_back(self, unit: Unit, *, worked: bool) -> None:
@@ -296,17 +322,22 @@ class Tree:
         assert unit.parent is not None
         assert isinstance(unit.parent.spec, SupervisorSpec)
         line, siblings, strategy = self._line, unit.parent.children, unit.parent.spec.strategy
-        falling: list[Unit] = []
-        if restart.shares_fate(was_ready=unit.was_ready):
-            falling = [siblings[i] for i in restart.group(strategy, unit.position, len(siblings)) if siblings[i].live]
-        if falling:
+        shares_fate = restart.shares_fate(was_ready=unit.was_ready, law=unit.law)
+        group: list[Unit] = []
+        if shares_fate:
+            group = [siblings[i] for i in restart.group(strategy, unit.position, len(siblings)) if siblings[i] != unit]
+        if falling := [sibling for sibling in group if sibling.live]:
             line.report(SupervisionKind.GROUP, unit, ", ".join(sibling.id for sibling in falling))
         for sibling in falling:
             line.doom(sibling, restart.after_group_stop(sibling.spec.restart), Cause.GROUP, f"{unit.id} {unit.why}")
+        if not unit.law.stopped_stays:
+            for sibling in group:
+                line.revive(sibling)
         ready_for_s = line.now - unit.ready_at if unit.ready_at is not None else 0.0
-        unit.failures = backoff.failures_after(unit.failures, unit.backoff, worked=worked, ready_for_s=ready_for_s)
-        delay_s = backoff.delay_s(unit.backoff, unit.failures, worked=worked, safety=unit.safety, rng=self._rng)
-        unit.in_line = restart.stands_in_line(strategy, was_ready=unit.was_ready)
+        pace = unit.spec.backoff
+        unit.failures = backoff.failures_after(unit.failures, pace, worked=worked, ready_for_s=ready_for_s)
+        delay_s = backoff.delay_s(pace, unit.failures, worked=worked, safety=unit.safety, rng=self._rng)
+        unit.in_line = restart.stands_in_line(strategy, shares_fate=shares_fate)
         unit.restarts_total += 1
         unit.parent.restarts_total += 1
         if delay_s > 0:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from supervisor.events import Cause
 from supervisor.moves import ChildView
-from supervisor.policy import backoff, intensity, parking
-from supervisor.spec import Backoff, ChildSpec, SupervisorSpec
+from supervisor.policy import intensity, parking
+from supervisor.spec import ChildSpec, Law, SupervisorSpec
 from supervisor.words import ExitReason, State
 
 DOWN = frozenset({State.STOPPED, State.WAITING, State.RESTARTING, State.QUARANTINED})
@@ -45,6 +45,7 @@ class Unit:
     in_line: bool = True  # takes its turn in start order
     held: bool = False  # an operator's word: stays down
     ended: bool = False  # for good, as its restart type says
+    ordered: bool = False  # a person ordered the start that is under way
 
     last_exit: ExitReason | None = None
     failures: int = 0
@@ -80,8 +81,11 @@ class Unit:
         return self.ready_at is not None
 
     @property
-    def backoff(self) -> Backoff:
-        return self.spec.backoff if isinstance(self.spec, ChildSpec) else backoff.SUPERVISOR
+    def law(self) -> Law:
+        """The law it lives under: its supervisor's; the root lives under its own."""
+        above = self.parent.spec if self.parent is not None else self.spec
+        assert isinstance(above, SupervisorSpec)
+        return above.law
 
     @property
     def limit(self) -> tuple[int, float]:

@@ -12,8 +12,6 @@ from random import Random
 from supervisor.spec import Backoff
 
 SAFETY_CAP_S = 2.0
-SUPERVISOR = Backoff(initial_s=1.0, factor=2.0, cap_s=30.0)
-"""A supervisor that failed upward is brought back with this one; it has no useful work of its own."""
 
 
 def failures_after(failures: int, backoff: Backoff, *, worked: bool, ready_for_s: float) -> int:

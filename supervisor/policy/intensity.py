@@ -11,18 +11,19 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeAlias
 
+from supervisor.spec import Law
 from supervisor.words import ExitKind, OnExhausted
 
 Window: TypeAlias = tuple[float, ...]
 """When restarts were granted, oldest first."""
 
 FREE = frozenset({ExitKind.KILLED})
-"""Exits that spend nothing: a kill from outside is not the child's doing (OTP counts it). Backoff alone paces them."""
+"""Exits that spend nothing where the law says so: a kill from outside is not the child's doing. Backoff paces them."""
 
 
-def costs(kind: ExitKind) -> bool:
+def costs(kind: ExitKind, law: Law) -> bool:
     """Whether a restart after such an exit is paid from the windows."""
-    return kind not in FREE
+    return not (law.kills_are_free and kind in FREE)
 
 
 def within(window: Window, period_s: float, now: float) -> Window:

@@ -1,9 +1,9 @@
 """Who is started again after an exit, who falls with it, and who waits for whom.
 
-OTP's restart types and strategies as tables, with three deviations of ours, each in one function of its own:
-a typed refusal or a crash loop parks the child (`after_exit`), a start that failed takes no sibling down
-(`shares_fate`; OTP's statement 44 retries the whole one_for_all group), and a child that is not coming for now holds
-nobody back (`holds_back`). This file does not know time, budgets or processes.
+OTP's restart types and strategies as tables, with our deviations, each in one function of its own. A supervisor's
+`Law` says which of them hold below it: a typed refusal or a crash loop parks the child (`after_exit`), a start that
+failed takes no sibling down (`shares_fate`), nor the start of its supervisor (`aborts_boot`). And under every law a
+child that is not coming for now holds nobody back (`holds_back`). This file does not know time, budgets or processes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
+from supervisor.spec import Law
 from supervisor.words import ExitKind, ExitReason, Restart, State, Strategy
 
 EXPECTED = frozenset({ExitKind.NORMAL, ExitKind.SHUTDOWN})
@@ -32,13 +33,15 @@ class Next(StrEnum):
     RESTART = "restart"  # if the budget allows
 
 
-def classify(reason: ExitReason, *, was_ready: bool, asked: bool, sentence: ExitReason | None) -> ExitReason:
+def classify(reason: ExitReason, *, was_ready: bool, asked: bool, sentence: ExitReason | None, law: Law) -> ExitReason:
     """The exit as we count it. What we ourselves brought about (`sentence`: HUNG, START_TIMEOUT) is named by our
-    cause, not by our signal. An end before ready is a failed start, unless it was asked for, killed from outside, or
-    is a refusal."""
+    cause, not by our signal. An end before ready is a failed start, unless it was asked for; where a failed start
+    touches nobody, also unless it was killed from outside or is a refusal."""
     if sentence is not None:
         return msgspec.structs.replace(reason, kind=sentence.kind, detail=sentence.detail)
-    if was_ready or asked or reason.kind not in (ExitKind.CRASHED, ExitKind.NORMAL):
+    if was_ready or asked:
+        return reason
+    if law.failed_start_is_alone and reason.kind not in (ExitKind.CRASHED, ExitKind.NORMAL):
         return reason
     return msgspec.structs.replace(reason, kind=ExitKind.START_FAILED)
 
@@ -48,20 +51,27 @@ def is_refusal(reason: ExitReason) -> bool:
     return reason.kind is ExitKind.REFUSED or (reason.crash is not None and not reason.crash.retryable)
 
 
-def after_exit(restart: Restart, reason: ExitReason, *, safety: bool, looping: bool) -> Next:
+def after_exit(restart: Restart, reason: ExitReason, *, safety: bool, looping: bool, law: Law) -> Next:
     """What becomes of the child. A safety child is never parked, whatever it says: it guards what is open."""
     if reason.kind not in DUE[restart]:
         return Next.END
-    if safety:
+    if safety or not law.parks:
         return Next.RESTART
     if is_refusal(reason):
         return Next.REFUSED
     return Next.CRASH_LOOP if looping else Next.RESTART
 
 
-def shares_fate(*, was_ready: bool) -> bool:
-    """Whether its siblings fall with it at all. Nobody leans on a child that never became ready."""
-    return was_ready
+def aborts_boot(*, required: bool, safety: bool, law: Law) -> bool:
+    """Whether a start that fails while its supervisor itself is starting is that supervisor's failure (statements 3,
+    4). `safety`: the supervisor holds a safety child, and what guards open positions comes up as far as it can."""
+    return required and not safety and not law.boot_carries_on
+
+
+def shares_fate(*, was_ready: bool, law: Law) -> bool:
+    """Whether its siblings fall with it at all. Nobody leans on a child that never became ready; OTP takes down those
+    of its group that were started before it, and tries again (44, 45)."""
+    return was_ready or not law.failed_start_is_alone
 
 
 def group(strategy: Strategy, position: int, count: int) -> range:
@@ -80,9 +90,9 @@ def after_group_stop(restart: Restart) -> State:
     return State.STOPPED if restart is Restart.TEMPORARY else State.WAITING
 
 
-def stands_in_line(strategy: Strategy, *, was_ready: bool) -> bool:
+def stands_in_line(strategy: Strategy, *, shares_fate: bool) -> bool:
     """Whether the replacement takes its turn in start order (later siblings wait for it), or comes when it comes."""
-    return strategy is not Strategy.ONE_FOR_ONE and shares_fate(was_ready=was_ready)
+    return strategy is not Strategy.ONE_FOR_ONE and shares_fate
 
 
 def holds_back(state: State, *, in_line: bool, comes_back: bool) -> bool:

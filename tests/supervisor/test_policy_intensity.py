@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from supervisor.policy import intensity
 from supervisor.policy.intensity import Spent
+from supervisor.spec import OTP, Law
 from supervisor.words import ExitKind, OnExhausted
 
 
@@ -52,7 +53,8 @@ def test_one_that_goes_on_beyond_its_limit_keeps_a_bounded_window() -> None:
 
 @pytest.mark.parametrize("kind", list(ExitKind))
 def test_only_a_kill_from_outside_costs_nothing(kind: ExitKind) -> None:
-    assert intensity.costs(kind) == (kind is not ExitKind.KILLED)
+    assert intensity.costs(kind, Law()) == (kind is not ExitKind.KILLED)
+    assert intensity.costs(kind, OTP), "OTP counts it like any other (statement 31)"
 
 
 CHILD, SUPERVISOR, ROOT = (False, False), (True, False), (True, True)

@@ -65,6 +65,7 @@ class World:
         self.tree = Tree(spec, Random(seed), incarnations or {})
         self.now = 100.0
         self.processes: dict[str, Process] = {}
+        self.failing: dict[str, float] = {}  # how many of the next starts of a child fail; infinity: all
         self.timers: dict[str, float] = {}
         self.counted: dict[str, int] = dict(incarnations or {})
         self.turn: list[Action] = []
@@ -113,6 +114,9 @@ class World:
             name = moving[0]
             if self.processes[name].told is not None:
                 self.die(name, ASKED)
+            elif self.failing.get(name, 0) > 0:
+                self.failing[name] -= 1
+                self.die(name)
             else:
                 self.up(name)
 
@@ -277,7 +281,7 @@ class World:
             return
         last = self.view(record.id).last_exit
         assert last is not None
-        if last.kind is ExitKind.KILLED:
+        if last.kind is ExitKind.KILLED and self.supervisors[self.parent[record.id]].law.kills_are_free:
             return
         for name in (record.id, self.parent[record.id]):
             if name in self.supervisors and name == record.id:
