@@ -7,16 +7,15 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from ops import prepare, up, verify
-from ops.exits import OK
+from ops import prepare, up
 from ops.prepare import Wishes
 from supervisor.runtime.client import sockets
+from supervisor.terminal import OK
 
 
 def run(wishes: Wishes) -> int:
     """The questions of `qt up` in a throw-away home; raises the same refusals."""
     prepare.check_mode(wishes.mode)
-    verify.house()
     with tempfile.TemporaryDirectory(prefix="qt-check-") as scratch:
         # The ports of a running server are no fault of the configuration: any free one will do here.
         asked = replace(wishes, home=scratch, http_port=0)

@@ -1,4 +1,4 @@
-"""Acknowledged orders: start, stop, restart, release, wait, down. An order that was not acknowledged was not given."""
+"""`qt wait`: until the server, or one child, is ready; or until it is down."""
 
 from __future__ import annotations
 
@@ -8,20 +8,8 @@ from typing import Any
 
 from actors.rules.gateway import workers
 from ops import render
-from ops.exits import CANNOT_TELL, NOT_READY, OK, REFUSED, USAGE, Refusal
-from ops.home import ask, ask_on
-
-POLL_S = 0.1
-ORDER_S = 5.0
-
-
-def order(home: Path, verb: str, name: str) -> int:
-    """Give one order and print what the server said to it."""
-    answer = ask(home, verb, ORDER_S, name=name)
-    if not answer.get("ok"):
-        raise Refusal(REFUSED, str(answer.get("text") or f"the server did not acknowledge {verb} {name}: {answer}"))
-    print(answer.get("text") or f"{verb} {name}: acknowledged")
-    return OK
+from supervisor.runtime.verbs import POLL_S, ask_on
+from supervisor.terminal import CANNOT_TELL, NOT_READY, OK, USAGE, Refusal
 
 
 def wait(home: Path, until: str, name: str | None, timeout_s: float) -> int:
@@ -71,24 +59,3 @@ def missing(status: dict[str, Any]) -> str:
             why = render.reason(child)
             lines.append(f"{child['name']} is {child.get('state')}" + (f" ({why})" if why else ""))
     return "; ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "") or "nothing is required"
-
-
-def down(home: Path, timeout_s: float) -> int:
-    """End the server in order and wait until its lock is free. Nothing to end is not an error."""
-    from supervisor.runtime.client import running
-
-    pid = running(home)
-    if pid is None:
-        print(f"no server runs in {home}")
-        return OK
-    ask(home, "down", ORDER_S)
-    deadline = time.monotonic() + timeout_s
-    while running(home) is not None:
-        if time.monotonic() > deadline:
-            raise Refusal(
-                CANNOT_TELL,
-                f"the server (pid {pid}) acknowledged and is still there after {timeout_s:g} s; see qt status",
-            )
-        time.sleep(POLL_S)
-    print("down, in order")
-    return OK

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from actors.latch import Latch, path_of, read_latch
 from actors.messages.control import EssState
-from ops import render
-from ops.exits import NOT_READY, OK, REFUSED, USAGE, Refusal
 from supervisor.runtime import locks
+from supervisor.terminal import NOT_READY, OK, REFUSED, USAGE, Refusal, age
 
 LOOK_EVERY_S = 0.1
 LONGEST_REASON = 500
@@ -115,7 +114,7 @@ def _reason(text: str) -> str:
 def _lines(latch: Latch, pid: int | None) -> list[str]:
     lines = [str(latch.state) + (f": {latch.reason}" if latch.reason else "")]
     if latch.who:
-        ago = render.age(time.time() - latch.changed_ns / 1e9) if latch.changed_ns else "?"
+        ago = age(time.time() - latch.changed_ns / 1e9) if latch.changed_ns else "?"
         lines.append(f"  by {latch.who}, {ago} ago")
     if latch.note:
         lines.append(f"  {latch.note}")

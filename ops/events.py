@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ops.exits import OK
-from ops.home import ask_on
+from supervisor.runtime.verbs import ask_on
+from supervisor.terminal import OK
 
 EVERY_S = 0.5
 

@@ -6,8 +6,8 @@ import json
 import time
 from pathlib import Path
 
-from ops.exits import CANNOT_TELL, NO_INPUT, OK, REFUSED, Refusal
 from supervisor.runtime.journal import JournalReader, file_name
+from supervisor.terminal import CANNOT_TELL, NO_INPUT, OK, REFUSED, Refusal
 
 
 def files(home: Path, name: str | None) -> list[Path]:

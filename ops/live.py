@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,12 @@ from actors.rules import gateway as rules
 from ops import render
 from ops.board import TOPICS, Board
 from ops.status import emergency
+from supervisor.terminal import age
 
 if TYPE_CHECKING:
     from config.launch import Launch
     from supervisor.runtime.client import Client
+    from supervisor.runtime.flight import View
 
 EVERY_S = 0.5
 STALE_S = 3.0  # a quote or a status older than this is shown as old
@@ -33,7 +34,7 @@ MOST_TROUBLES = 5
 LOUD = {"HEALTHY": "green", "BUSY": "cyan", "STARTING": "cyan", "STOPPED": "dim", "READY": "green"}
 
 
-def show(client: Client, home: Path, launch: Launch) -> Iterator[None]:
+def show(client: Client, home: Path, launch: Launch) -> View:
     """A generator: every `next` hears for half a second, asks and draws once. Closing it restores the terminal."""
     from supervisor.runtime.client import Listener, Unreachable
 
@@ -97,7 +98,7 @@ def _header(status: dict[str, Any] | None, age_s: float | None, board: Board, la
         word = rules.word(status)
         line.append(render.summary(status), style="bold green" if word == "HEALTHY" else "bold yellow")
         if age_s is not None and age_s > STALE_S:
-            line.append(f"  STALE {render.age(age_s)}: the root does not answer", style="bold red")
+            line.append(f"  STALE {age(age_s)}: the root does not answer", style="bold red")
     line.append(f"  http://127.0.0.1:{launch.http_port}", style="dim")
     line.append("\n")
     for name, state in board.accounts.items() or [("account", {})]:
@@ -184,7 +185,7 @@ def _market(board: Board, now: float) -> Table:
             Text(_price(quote.bid), style="" if fresh else "dim strike"),
             Text(_price(quote.ask), style="" if fresh else "dim strike"),
             Text(quote.status, style="green" if quote.status == "LIVE" else "bold yellow"),
-            Text(render.age(old_s), style="" if fresh else "yellow"),
+            Text(age(old_s), style="" if fresh else "yellow"),
             board.basis.get(base, "") if ":" in symbol else "",
             quote.opinion,
         )

@@ -18,7 +18,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 import typer  # noqa: E402
 
-from ops.exits import CANNOT_TELL, OK, USAGE, Refusal  # noqa: E402
+from supervisor.terminal import CANNOT_TELL, OK, USAGE, Refusal  # noqa: E402
 
 # Unknown verb or option, missing argument. typer carries its own copy of click and exports only this class's child.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
@@ -148,7 +148,7 @@ def release(name: Child, home: Home = None) -> int:
 
 
 def _order(verb: str, name: str, home: str | None) -> int:
-    from ops.control import order
+    from supervisor.runtime.verbs import order
 
     return order(_home(home), verb, name)
 
@@ -162,7 +162,7 @@ def wait(
 ) -> int:
     """Wait until the server (or one child) is ready, or until it is down. Exit 3 at the deadline."""
     from ops.control import wait as wait_for
-    from ops.exits import parse_duration
+    from supervisor.terminal import parse_duration
 
     return wait_for(_home(home), until, name, parse_duration(timeout))
 
@@ -170,8 +170,8 @@ def wait(
 @app.command()
 def down(timeout: Annotated[str, typer.Option(help="How long to wait for the end.")] = "60s", home: Home = None) -> int:
     """End the server in order."""
-    from ops.control import down as end
-    from ops.exits import parse_duration
+    from supervisor.runtime.verbs import down as end
+    from supervisor.terminal import parse_duration
 
     return end(_home(home), parse_duration(timeout))
 
@@ -286,7 +286,7 @@ def ess_trigger(
 ) -> int:
     """Block all new risk at once, cancel everything, close every position. Exit 0 when flat and locked."""
     from ops.ess import trigger
-    from ops.exits import parse_duration
+    from supervisor.terminal import parse_duration
 
     return trigger(_home(home), reason, parse_duration(timeout))
 

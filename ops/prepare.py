@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ops.exits import BAD_CONFIG, NO_INPUT, UNAVAILABLE, USAGE, Refusal, parse_duration
 from ops.home import resolve
+from supervisor.terminal import BAD_CONFIG, NO_INPUT, UNAVAILABLE, USAGE, Refusal, parse_duration
 
 if TYPE_CHECKING:
     from config.launch import Launch

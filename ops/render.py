@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.rules.gateway import ALARMS, CALM, word, workers
+from supervisor.terminal import age
 
 BOLD, DIM, RED, YELLOW, GREEN, CYAN, PLAIN = "1", "2", "31", "33", "32", "36", ""
 SPOKEN = {"READY": GREEN, "HEALTHY": GREEN, "BUSY": CYAN, "STARTING": CYAN, "STOPPED": DIM}
@@ -17,22 +18,6 @@ SPOKEN = {"READY": GREEN, "HEALTHY": GREEN, "BUSY": CYAN, "STARTING": CYAN, "STO
 
 def paint(text: str, code: str, colour: bool) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
-
-
-def age(seconds: float | None) -> str:
-    """`850ms`, `12s`, `3m20s`, `5h12m`, `9d4h`; `-` for unknown."""
-    if seconds is None:
-        return "-"
-    if seconds < 1:
-        return f"{max(0, seconds) * 1000:.0f}ms"
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600}h"
 
 
 def summary(status: dict[str, Any]) -> str:

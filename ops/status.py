@@ -13,8 +13,8 @@ from typing import Any
 
 from actors.rules.gateway import all_ready
 from ops import render
-from ops.exits import CANNOT_TELL, NOT_READY, OK, Refusal
-from ops.home import ask_on
+from supervisor.runtime.verbs import ask_on
+from supervisor.terminal import CANNOT_TELL, NOT_READY, OK, Refusal
 
 FORMATS = ("table", "wide", "json")
 EVERY_S = 1.0

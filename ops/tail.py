@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops.exits import NOT_READY, OK, Refusal
+from supervisor.terminal import NOT_READY, OK, Refusal
 
 if TYPE_CHECKING:
     from supervisor.runtime.client import Heard

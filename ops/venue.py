@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from ops.exits import NO_INPUT, NOT_READY, OK, REFUSED, UNAVAILABLE, USAGE, Refusal
+from supervisor.terminal import NO_INPUT, NOT_READY, OK, REFUSED, UNAVAILABLE, USAGE, Refusal
 
 ASK_S = 5.0
 

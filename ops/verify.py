@@ -1,4 +1,4 @@
-"""What `qt up` and `qt check` prove before anything starts: the models are the promised ones, and ours is `supervisor`.
+"""What `qt up` and `qt check` prove before anything starts: the models are the promised ones.
 
 Run as a process of its own (`python -m ops.verify`), because proving the models loads onnxruntime.
 """
@@ -6,32 +6,9 @@ Run as a process of its own (`python -m ops.verify`), because proving the models
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from ops.exits import BAD_CONFIG, OK, Refusal
-
-HOUSE = Path(__file__).resolve().parents[1]
-
-
-def house() -> None:
-    """Refuse to run on somebody else's `supervisor` (supervisord's package has that name and may shadow ours).
-
-    Raises:
-        Refusal: BAD_CONFIG, naming the foreign file.
-    """
-    import actors
-    import config
-    import models_onnx
-    import supervisor
-
-    for package in (supervisor, actors, config, models_onnx):
-        found = Path(package.__file__ or "nowhere").resolve().parent.parent
-        if found != HOUSE:
-            raise Refusal(
-                BAD_CONFIG,
-                f"the package {package.__name__!r} that Python found lies in {found}, not beside {HOUSE / 'ops'}; "
-                "install Quantum Trader into an environment of its own (make setup)",
-            )
+from ops import HOUSE
+from supervisor.terminal import BAD_CONFIG, OK, Refusal
 
 
 def models() -> None:
@@ -52,7 +29,6 @@ def models() -> None:
 
 def main() -> int:
     try:
-        house()
         models()
     except Refusal as refusal:
         print(refusal, file=sys.stderr)

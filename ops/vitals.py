@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from ops import render
-from ops.exits import CANNOT_TELL, NOT_READY, OK, Refusal
 from supervisor.runtime import vitals
+from supervisor.terminal import CANNOT_TELL, NOT_READY, OK, Refusal, age
 
 
 def run(home: Path, name: str | None, output: str) -> int:
@@ -29,7 +29,7 @@ def run(home: Path, name: str | None, output: str) -> int:
     now = time.monotonic_ns()
 
     def since(at_ns: int) -> str:
-        return render.age((now - at_ns) / 1e9) if at_ns else "-"
+        return age((now - at_ns) / 1e9) if at_ns else "-"
 
     head = [
         "ACTOR",

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ops import render
-from ops.exits import OK
-from ops.home import ask
+from supervisor.runtime.verbs import ask
+from supervisor.terminal import OK, age
 
 
 def run(home: Path, name: str, output: str, last_restart: bool) -> int:
@@ -44,7 +43,7 @@ def lines(answer: dict[str, Any], now: float, last_restart: bool = False) -> Ite
         yield f"withheld:  {verdict.get('withheld') or answer.get('withheld') or 'nothing'}"
         review = verdict.get("next_review") or answer.get("next_review")
         if review is not None:
-            yield f"next look: {review if isinstance(review, str) else 'in ' + render.age(_ahead(float(review), now))}"
+            yield f"next look: {review if isinstance(review, str) else 'in ' + age(_ahead(float(review), now))}"
     restart = answer.get("last_restart")
     if restart:
         yield "last restart:"

@@ -51,7 +51,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     tree: SupervisorSpec
-    zygotes: tuple[ZygoteSpec, ...]
+    zygotes: tuple[ZygoteSpec, ...] = ()  # none: one per role, importing the modules of its actors
     outside: tuple[str, ...] = ()
     mode: str = "sim"
     provenance: Provenance = Provenance.SYNTHETIC

@@ -69,6 +69,7 @@ class Loop:
         self._signals[number] = call
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(number, _nothing)  # a Python handler must exist, or the wake-up byte is not written
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})  # one that came while we were importing comes now
 
     def run(self) -> None:
         """Until `stop()`."""

@@ -18,13 +18,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from supervisor import spec as specs
 from supervisor import wiring
 from supervisor.actor import Actor
 from supervisor.loading import CannotLoad, load
 from supervisor.message import Message
 from supervisor.plan import Draft, Plan, endpoint_of, save
-from supervisor.spec import ActorStart, NodeStart
+from supervisor.spec import ActorStart, NodeStart, ZygoteSpec
 
 LONGEST_IPC_PATH = 107
 EX_CONFIG = 78
@@ -89,6 +91,37 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str) -> Plan:
     )
 
 
+def built(path: str, arguments: dict[str, Any], home: Path) -> Draft:
+    """What the build function returns, as a draft. It is given `home` when it has a parameter of that name.
+
+    A bare tree, or a draft without zygotes, gets one zygote per role, which imports the modules of its actors.
+
+    Raises:
+        CannotLoad: there is no such function. CannotStart: it returned something else. Its own errors pass through.
+    """
+    build = load(path)
+    if "home" in inspect.signature(build).parameters:
+        arguments = {"home": str(home), **arguments}
+    given = build(**arguments)
+    draft = Draft(tree=given) if isinstance(given, specs.SupervisorSpec) else given
+    if not isinstance(draft, Draft):
+        raise CannotStart([f"{path} returned {given!r}; a build function returns a SupervisorSpec or a Draft"])
+    folder = str(Path(inspect.getfile(build)).resolve().parent)
+    return msgspec.structs.replace(
+        draft, zygotes=draft.zygotes or zygotes_of(draft.tree), own_roots=draft.own_roots or (folder,)
+    )
+
+
+def zygotes_of(tree: specs.SupervisorSpec) -> tuple[ZygoteSpec, ...]:
+    """One per role, with the modules that its nodes need: enough for a tree that declares none."""
+    imports: dict[str, dict[str, None]] = {}
+    for _, child in specs.walk(tree):
+        if isinstance(child.start, NodeStart):
+            modules = imports.setdefault(child.start.role, {"supervisor.runtime.node": None})
+            modules.update(dict.fromkeys(member.path.partition(":")[0] for member in child.start.actors))
+    return tuple(ZygoteSpec(role=role, imports=tuple(modules)) for role, modules in imports.items())
+
+
 def addresses(plan: Plan) -> dict[str, str]:
     """name -> endpoint of every actor's PUB socket: what a foreign client reads in `run/addresses.json`."""
     return {child.id: endpoint_of(plan.sockets, child.id) for _, child in specs.walk(plan.tree)}
@@ -120,8 +153,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     home: Path = given.home.resolve()
     try:
-        draft: Draft = load(given.build)(**json.loads(given.arguments))
-        plan = compile_plan(draft, home=home, sockets=sockets_of(home))
+        plan = compile_plan(built(given.build, json.loads(given.arguments), home), home=home, sockets=sockets_of(home))
     except (CannotStart, specs.InvalidSpec, CannotLoad) as error:
         print(error, file=sys.stderr)
         return EX_CONFIG

@@ -20,6 +20,7 @@ def main() -> int:
     home, behaviour = Path(sys.argv[1]), sys.argv[2]
     over = threading.Event()
     signal.signal(signal.SIGTERM, (lambda *_: None) if behaviour == "deaf" else (lambda *_: over.set()))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # as the real one does
     if behaviour == "dies":
         print("no journal can be written: disk full", file=sys.stderr)
         return 70

@@ -12,8 +12,8 @@ import pytest
 from actors.latch import Latch, path_of, read_latch, write_latch
 from actors.messages.control import EssState
 from ops import ess
-from ops.exits import Refusal
 from supervisor.runtime.locks import Lock
+from supervisor.terminal import Refusal
 
 
 def test_without_a_process_the_latch_is_first_and_the_work_is_tried_here(

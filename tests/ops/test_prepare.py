@@ -13,8 +13,8 @@ import pytest
 
 from config.launch import load, save
 from ops import prepare, verify
-from ops.exits import Refusal, parse_duration
 from ops.prepare import Wishes
+from supervisor.terminal import Refusal, parse_duration
 from tests.ops.fake_root import fake_root
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.exits import Refusal
 from ops.home import resolve
-from ops.up import refuse_second
 from supervisor.runtime.client import running, sockets
+from supervisor.runtime.flight import refuse_second
+from supervisor.terminal import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -119,7 +119,7 @@ def test_detached_it_returns_when_ready_and_qt_down_ends_it(start: Start, tmp_pa
     assert out.startswith("ready: 3 of 3 in ")
     assert running(tmp_path)
     with pytest.raises(Refusal, match="already runs"):
-        refuse_second(tmp_path)
+        refuse_second(tmp_path, "end it")
     argv = [sys.executable, "-m", "ops.main", "down", "--home", str(tmp_path)]
     down = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert (down.returncode, down.stdout) == (0, "down, in order\n")

@@ -1,4 +1,4 @@
-"""Exit codes and the one way a verb says no: a sentence on stderr and a documented code (sysexits.h, LSB status)."""
+"""What commands share: exit codes (sysexits.h, LSB status), the one way to say no, durations read and written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BAD_CONFIG = 78
 
 
 class Refusal(Exception):
-    """A verb cannot do what was asked. The text is what a person reads: what, which value, what to do."""
+    """A command cannot do what was asked. The text is what a person reads: what, which value, what to do."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -37,3 +37,19 @@ def parse_duration(text: str) -> float:
     if not 0 < seconds < 10 * 365 * 86400:
         raise Refusal(USAGE, f"{text!r} is no duration; write it like 90s, 5m, 48h or 1d")
     return seconds
+
+
+def age(seconds: float | None) -> str:
+    """`850ms`, `12s`, `3m20s`, `5h12m`, `9d4h`; `-` for unknown."""
+    if seconds is None:
+        return "-"
+    if seconds < 1:
+        return f"{max(0, seconds) * 1000:.0f}ms"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600}h"
