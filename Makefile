@@ -27,11 +27,11 @@ FIND_PYTHON = for p in $(PYTHON) python3.13 python3.12 python3.11 python3.14 pyt
 	echo "Quantum Trader needs Python 3.11 or newer and found none on the PATH; install one, or say: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 
-.PHONY: help run test setup lint format types layers models campaign-replay bench python clean
+.PHONY: help run test setup lint format types layers models campaign-replay campaign-chaos bench python clean
 
 help:
 	@sed -n '3,5s/^# *//p' Makefile
-	@echo 'also: setup lint format types layers models campaign-replay bench clean'
+	@echo 'also: setup lint format types layers models campaign-replay campaign-chaos bench clean'
 
 run: $(STAMP)
 	@$(PY) -m ops.main up $(ARGS)
@@ -79,6 +79,11 @@ models: $(STAMP)
 # The recorded market at a slower pace than `make test` can afford: two minutes instead of twenty seconds.
 campaign-replay: $(STAMP)
 	QT_CAMPAIGN_SPEED=3 $(PY) -m pytest tests/integration/test_replay.py -k 'not fault and not hole' --timeout 400
+
+# Thirty real children, 500 random kills, stops, exceptions and failed starts; prints its seed and its figures.
+campaign-chaos: $(STAMP)
+	QT_CHAOS_FAULTS=500 QT_CHAOS_SEED=$${QT_CHAOS_SEED:-$$(date +%s)} \
+		$(PY) -m pytest tests/integration/test_chaos.py -s --timeout 600
 
 bench: $(STAMP)
 	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \

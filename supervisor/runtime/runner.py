@@ -127,8 +127,9 @@ class Runner:
         """The process of this incarnation exists. Born after it was given up, it ends here, before it can act."""
         if self.lives.get(life.id) is not life:
             life.doomed = True
-            life.is_born(pid)
-            return  # the root's sweep reaps it
+            if life.is_born(pid) and life.process is not None:
+                self._loop.watch(life.process.fileno(), lambda: self._bury(life))
+            return
         if life.is_born(pid) and life.process is not None:
             self._loop.watch(life.process.fileno(), lambda: self._on_exit(life))
             self.tell(Started(life.id, life.incarnation, pid))
@@ -277,6 +278,11 @@ class Runner:
             self.ready(life)
         if not said:
             life.drop_pipe()
+
+    def _bury(self, life: Life) -> None:
+        """It came too late to live; neither its pidfd nor its zombie stays."""
+        if life.reap() is not None:
+            life.close()
 
     def _on_exit(self, life: Life) -> None:
         status = life.reap()

@@ -1,0 +1,298 @@
+"""A ward of thirty toys of every strategy and restart type, and a hand that hurts them at random under a seed.
+
+Picture a poltergeist with a list: it sees the ward only as anybody can (status, records, /proc), does one thing at a
+time (kill, stop, make raise, hang, fail to start, end, order, kill the zygote), and writes down what it did. The same
+seed plays the same list of wishes; what a wish meets depends on the machine, so the list also says what it met.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from supervisor.actor import Actor
+from supervisor.message import Message
+from supervisor.runtime.process import state_of
+from supervisor.spec import Backoff, Budget, ChildSpec, ProgramStart, SupervisorSpec, child, supervise
+from supervisor.words import OnExhausted, Restart, State, Strategy
+from tests.supervisor.toys import Beat, House
+
+ONE, ALL, REST = Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE
+RESTING = {State.READY, State.STOPPED, State.QUARANTINED}
+QUICK = Backoff(initial_s=0.02, cap_s=0.2, reset_after_s=2.0)
+
+
+class Patient(Actor):
+    """Beats, calls it useful work, and does what a file of its name says: `raise` or `hang`; a file NAME.start holds
+    how many starts are still to fail."""
+
+    def init(self, folder: str) -> None:
+        self.wish = Path(folder) / self.ctx.name
+        failing = self.wish.with_suffix(".start")
+        if failing.exists():
+            left = int(failing.read_text())
+            if left > 1:
+                failing.write_text(str(left - 1))
+            else:
+                failing.unlink()
+            raise ConnectionError("the start fails, as wished")
+        self.ctx.after(0.05, Beat())
+
+    def handle(self, message: Message) -> None:
+        if self.wish.exists():
+            word = self.wish.read_text()
+            self.wish.unlink()
+            if word == "raise":
+                raise ValueError("raised, as wished")
+            self.ctx.after(0.0, Beat())  # work that waits: a witness of its own
+            time.sleep(3600)
+        self.ctx.progress("beat")
+        self.ctx.after(0.2, Beat())
+
+
+def ward(folder: Path) -> SupervisorSpec:
+    """Thirty children: 25 nodes and 5 programs, all three strategies, three floors, all restart types."""
+
+    def node(name: str, restart: Restart = Restart.PERMANENT, **fields: Any) -> ChildSpec:
+        spec = {"restart": restart, "backoff": QUICK, "hang_after_s": 2.0, "shutdown_s": 2.0}
+        generous = {"budget": Budget(intensity=1000)}
+        return child(name, f"{__name__}:Patient", spec={**generous, **spec, **fields}, folder=str(folder))
+
+    def program(name: str, restart: Restart) -> ChildSpec:
+        """Reads one exit code from its fifo and leaves with it; a shell that forks nobody."""
+        os.mkfifo(folder / name)
+        start = ProgramStart(argv=("/bin/sh", "-c", f'read code < "{folder / name}"; exit "$code"'))
+        budget = Budget(intensity=1000)
+        return ChildSpec(id=name, start=start, restart=restart, backoff=QUICK, budget=budget, shutdown_s=1.0)
+
+    def some(name: str, strategy: Strategy, *children: ChildSpec | SupervisorSpec, **fields: Any) -> SupervisorSpec:
+        return supervise(name, strategy, list(children), **{"intensity": 1000, **fields})
+
+    permanent, transient, temporary = Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY
+    inner = some("inner", ALL, node("i1"), node("i2", transient), node("i3"))
+    return some(
+        "house",
+        ONE,
+        some("singles", ONE, *(node(f"s{n}") for n in range(1, 6)), node("s6", transient), node("s7", temporary)),
+        some("quartet", ALL, node("q1"), node("q2"), node("q3", transient), node("q4", temporary)),
+        some("chain", REST, node("c1"), node("c2"), node("c3", transient), node("c4"), node("c5")),
+        some("nest", REST, node("n1"), inner, node("n2")),
+        some("few", ONE, *(node(f"f{n}", budget=Budget(intensity=2, period_s=5.0)) for n in range(1, 3))),
+        some("tight", ONE, node("t1"), node("t2"), intensity=3, period_s=5.0, on_exhausted=OnExhausted.ESCALATE),
+        some("programs", ONE, program("p1", permanent), program("p2", permanent), program("p3", transient)),
+        some("jobs", REST, program("p4", temporary), program("p5", permanent)),
+    )
+
+
+class Poltergeist:
+    """One hand, one list. `strike` does the next thing; `settled` waits until the ward is at rest."""
+
+    def __init__(self, home: House, spec: SupervisorSpec, folder: Path, seed: int) -> None:
+        self.home, self.folder, self.seed = home, folder, seed
+        self.rng = Random(seed)
+        self.specs = {leaf.id: leaf for leaf in _leaves(spec)}
+        self.nodes = [name for name, leaf in self.specs.items() if not isinstance(leaf.start, ProgramStart)]
+        self.programs = [name for name in self.specs if name not in self.nodes]
+        self.done: list[str] = []
+        self.ended_on_purpose: set[str] = set()  # told to leave with code 0
+        self.kept_down: set[str] = set()  # by the last order
+        self.counts: dict[str, int] = {}
+
+    # -- what it does -----------------------------------------------------------------------------------------------
+
+    def strike(self) -> None:
+        deeds: dict[Callable[[], str], int] = {
+            self._kill: 40,
+            self._raise: 20,
+            self._fail_to_start: 15,
+            self._stop: 12,
+            self._leave: 5,
+            self._order: 6,
+            self._hang: 1,
+            self._kill_a_zygote: 1,
+        }
+        deed = self.rng.choices(list(deeds), list(deeds.values()))[0]
+        what = deed.__name__.strip("_")
+        self.counts[what] = self.counts.get(what, 0) + 1
+        self.done.append(f"{len(self.done) + 1}: {what} {deed()}")
+
+    def _kill(self) -> str:
+        return self._signal(signal.SIGKILL, self.rng.choice([*self.specs]))
+
+    def _stop(self) -> str:
+        return self._signal(signal.SIGSTOP, self.rng.choice([*self.specs]))
+
+    def _raise(self) -> str:
+        return self._wish(self.rng.choice(self.nodes), "raise")
+
+    def _hang(self) -> str:
+        return self._wish(self.rng.choice(self.nodes), "hang")
+
+    def _fail_to_start(self) -> str:
+        name, times = self.rng.choice(self.nodes), self.rng.choice([1, 1, 2, 3])
+        fresh = self.folder / f"{name}.new"
+        fresh.write_text(str(times))
+        fresh.replace(self.folder / f"{name}.start")
+        return f"{times} times {self._signal(signal.SIGKILL, name)}"
+
+    def _leave(self) -> str:
+        """A program is told its exit code; one that does not read at the moment is not disturbed."""
+        name, code = self.rng.choice(self.programs), self.rng.choice([0, 3])
+        try:
+            fifo = os.open(self.folder / name, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return f"{name} (it does not read)"
+        with os.fdopen(fifo, "w") as file:
+            file.write(f"{code}\n")
+        if code == 0:
+            self.ended_on_purpose.add(name)
+        return f"{name} with code {code}"
+
+    def _order(self) -> str:
+        verb, name = self.rng.choice(["restart", "stop", "start", "release"]), self.rng.choice([*self.specs])
+        answer = self.home.client.ask(verb, 5.0, name=name)
+        if answer["ok"]:
+            (self.kept_down.add if verb == "stop" else self.kept_down.discard)(name)
+        return f"{verb} {name}: {answer['code']}"
+
+    def _kill_a_zygote(self) -> str:
+        [zygote] = self.home.status()["server"]["zygotes"]
+        return _send(zygote["pid"], signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals, name: str) -> str:
+        entry = self.home.child(name)
+        return f"{name} ({entry.get('state')}) {_send(entry.get('pid') or 0, number)}"
+
+    def _wish(self, name: str, word: str) -> str:
+        fresh = self.folder / f"{name}.new"
+        fresh.write_text(word)
+        fresh.replace(self.folder / name)
+        return name
+
+    def give_peace(self) -> None:
+        """Take back every wish, and have whoever is stopped or parked brought back by an order."""
+        for name in self.nodes:
+            for file in (self.folder / name, self.folder / f"{name}.start"):
+                file.unlink(missing_ok=True)
+        for name in self.specs:
+            if self.entries()[name]["state"] in (State.STOPPED, State.QUARANTINED):
+                answer = self.home.client.ask("restart", 5.0, name=name)
+                assert answer["ok"], f"{name}: {answer}"
+
+    # -- what it sees -----------------------------------------------------------------------------------------------
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        return {entry["name"]: entry for entry in self.home.status().get("children", [])}
+
+    def settled(self, within_s: float = 60.0) -> dict[str, dict[str, Any]]:
+        """Everybody ready, stopped or parked, no wish left open, and so for half a second."""
+
+        def look() -> dict[str, dict[str, Any]] | None:
+            entries = self.entries()
+            at_rest = entries and all(entry["state"] in RESTING for entry in entries.values())
+            wished = [name for name in self.nodes if (self.folder / name).exists() and entries[name]["ready"]]
+            stopped = [e for e in entries.values() if e["pid"] and state_of(e["pid"]) in ("T", "")]
+            return entries if at_rest and not wished and not stopped else None
+
+        calm_since, deadline = None, time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            now, entries = time.monotonic(), look()
+            calm_since = None if entries is None else calm_since or now
+            if entries is not None and calm_since is not None and now - calm_since > 0.5:
+                return entries
+            time.sleep(0.05)
+        raise AssertionError(f"the ward did not come to rest within {within_s:g} s\n{self.tell()}")
+
+    def tell(self) -> str:
+        """For the one who has to find out."""
+        restless = [f"{n}: {e['state']}" for n, e in self.entries().items() if e["state"] not in RESTING]
+        last = [f"{record['n']} {record['sentence']}" for record in self.records()][-60:]
+        return "\n".join(
+            [f"seed {self.seed}; not at rest: {restless}", "last deeds:", *self.done[-25:], "last records:", *last]
+        )
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every record of supervision since the start, oldest first, from disk: the ring forgets."""
+        folder = self.home.home / "logs"
+        old = sorted(folder.glob("events.jsonl.*"), key=lambda file: int(file.suffix[1:]), reverse=True)
+        for file in (*old, folder / "events.jsonl"):
+            for line in file.read_text().splitlines():
+                yield json.loads(line)
+
+
+class Footprint:
+    """What a root holds at one moment: counted from outside, by the kernel's books."""
+
+    def __init__(self, pid: int, home: House) -> None:
+        proc = Path(f"/proc/{pid}")
+        self.descriptors = Counter(_kind(entry) for entry in (proc / "fd").iterdir())
+        self.other = Counter(
+            {
+                "threads": len(list((proc / "task").iterdir())),
+                "mapped pages": sum("/vitals/" in line for line in (proc / "maps").read_text().splitlines()),
+                **{f"vitals/{file.name}": 1 for file in (home.home / "vitals").iterdir()},
+                **{f"sockets/{file.name}": 1 for file in home.sockets.iterdir()},
+            }
+        )
+        self.rss_kib = next(
+            int(line.split()[1]) for line in (proc / "status").read_text().splitlines() if line.startswith("VmRSS")
+        )
+
+    def held(self) -> Counter[str]:
+        """Everything that must be the same again once the same children run."""
+        held = self.descriptors + self.other
+        return Counter({what: n for what, n in held.items() if not what.startswith("/proc/")})  # a look, not a hold
+
+
+def _kind(descriptor: Path) -> str:
+    """What a descriptor is open to: "socket", "anon_inode:[pidfd]", or a file's path."""
+    with contextlib.suppress(OSError):
+        target = str(descriptor.readlink())
+        return target if target.startswith(("/", "anon_inode")) else target.partition(":")[0]
+    return "closed meanwhile"
+
+
+def below(pid: int) -> dict[int, str]:
+    """All descendants of a process with the kernel's state letter, zombies included."""
+    found: dict[int, str] = {}
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found |= {child: state_of(child), **below(child)}
+    return found
+
+
+def marked(mark: str) -> set[int]:
+    """Every living process that was started with this word in its environment, whoever its parent is now."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    found.add(int(entry.name))
+    return found
+
+
+def _send(pid: int, number: signal.Signals) -> str:
+    if not pid:
+        return "has no process"
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return f"pid {pid}"
+    return f"pid {pid} was gone already"
+
+
+def _leaves(spec: SupervisorSpec) -> Iterator[ChildSpec]:
+    for item in spec.children:
+        if isinstance(item, SupervisorSpec):
+            yield from _leaves(item)
+        else:
+            yield item
