@@ -53,6 +53,14 @@ def test_080_start_works_only_on_a_stopped_child_else_it_says_what_it_is() -> No
     assert moves(world, lambda: world.order_("start", "b")) == ["start b 2"]
 
 
+def test_081_a_start_by_order_that_fails_leaves_the_spec_stopped_and_starts_no_retry_loop() -> None:
+    world = abc()
+    moves(world, lambda: world.order_("stop", "b"))
+    world.failing = {"b": 1}
+    assert moves(world, lambda: world.order_("start", "b")) == ["start b 2"]
+    assert (world.state("b"), world.view("root").restarts_in_window) == (State.STOPPED, 0)
+
+
 def test_081_ours_a_start_by_order_that_fails_is_retried_with_a_clean_record() -> None:
     world = World(ours("root", ONE, leaf("a", backoff=SLOW), leaf("b"))).boot()
     moves(world, lambda: world.order_("stop", "a"))

@@ -102,3 +102,22 @@ def test_037_ours_every_exit_nobody_asked_for_is_on_record_and_the_next_record_s
         mark = len(world.records)
         world.die("b", reason)
         assert [record.kind for record in world.records[mark : mark + 2]] == [SupervisionKind.EXITED, led_to]
+
+
+def test_028_a_crash_that_repeats_itself_is_restarted_until_the_intensity_is_spent() -> None:
+    world = abc(intensity=5)
+    for life in range(2, 7):
+        assert moves(world, lambda: world.die("b", crash())) == [f"start b {life}"]
+
+
+def test_028_ours_a_crash_that_repeats_itself_is_parked_after_three_starts() -> None:
+    world = abc(under=ours)
+    for _ in range(3):
+        moves(world, lambda: world.die("b", crash()))
+    assert (world.state("b"), world.view("b").incarnation) == (State.QUARANTINED, 3)
+
+
+def test_031_a_kill_is_charged_like_any_crash() -> None:
+    world = abc()
+    moves(world, lambda: world.die("b", KILLED, worked=True))
+    assert world.view("root").restarts_in_window == 1

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor import spec as specs
 from supervisor.events import SupervisionKind
-from supervisor.tree import Exited, Start
+from supervisor.tree import Exited, GiveUp, Start
 from supervisor.words import ExitKind, State
 from tests.supervisor.conformance.words import ALL, ONE, crash, kid, moves, otp, ours
 from tests.supervisor.tree_world import World, leaf
@@ -70,3 +70,21 @@ def test_005_a_start_ends_in_ready_or_in_an_exit_and_in_nothing_else() -> None:
         SupervisionKind.STARTED,
         SupervisionKind.READY,
     ]
+
+
+def test_003_a_child_that_fails_at_boot_has_those_before_it_stopped_in_reverse_and_the_supervisor_never_runs() -> None:
+    world = World(otp("root", ONE, kid("a"), kid("b"), kid("c"), kid("d")))
+    world.failing = {"c": 1}
+    world.boot()
+    assert world.since(0) == ["start a 1", "start b 1", "start c 1", "stop b 1", "stop a 1"]
+    assert [action.reason for action in world.actions if isinstance(action, GiveUp)] == [
+        "failed to start child c: start_failed with exit code 1"
+    ]
+
+
+def test_004_that_first_failure_is_not_retried_and_does_not_consult_the_budget() -> None:
+    world = World(otp("root", ONE, kid("a"), intensity=100))
+    world.failing = {"a": 1}
+    world.boot()
+    assert world.since(0) == ["start a 1"]
+    assert (world.ended, world.said(SupervisionKind.RESTARTING), world.said(SupervisionKind.EXHAUSTED)) == (1, [], [])

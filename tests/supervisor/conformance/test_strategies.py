@@ -60,8 +60,26 @@ def test_043_one_failure_costs_one_unit_however_many_siblings_are_recycled(strat
     assert world.view("root").restarts_in_window == 1
 
 
+def test_044_one_for_all_those_already_restarted_go_down_again_and_the_whole_group_is_retried() -> None:
+    world = abc(ALL)
+    world.failing = {"c": 1}
+    assert moves(world, lambda: world.die("b", crash())) == [
+        *("stop c 1", "stop a 1", "start a 2", "start b 2", "start c 2"),
+        *("stop b 2", "stop a 2", "start a 3", "start b 3", "start c 3"),
+    ]
+
+
+def test_045_rest_for_one_the_retry_begins_at_the_child_that_failed_and_those_before_it_run_on() -> None:
+    world = abc(REST)
+    world.failing = {"b": 1}
+    assert moves(world, lambda: world.die("a", crash())) == [
+        *("stop c 1", "stop b 1", "start a 2", "start b 2"),
+        *("start b 3", "start c 2"),
+    ]
+
+
 @pytest.mark.parametrize("strategy", [ALL, REST])
-def test_044_045_ours_a_start_that_fails_during_a_group_restart_is_retried_alone(strategy: Strategy) -> None:
+def test_044_ours_a_start_that_fails_during_a_group_restart_is_retried_alone(strategy: Strategy) -> None:
     children = [leaf(name, backoff=Backoff(initial_s=1, cap_s=1)) for name in "abc"]
     world = World(ours("root", strategy, *children)).boot()
     world.die("a", crash(), worked=True)
