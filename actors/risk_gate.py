@@ -46,6 +46,7 @@ from actors.venues.words import LatchSeen
 from supervisor.actor import Actor
 from supervisor.loading import load
 from supervisor.message import Message
+from supervisor.system import PhaseBegun
 
 FATES = (
     OrderSubmitted, OrderAccepted, OrderFilled, OrderCompleted, OrderCancelled, OrderRejected, OrderExpired,
@@ -211,6 +212,7 @@ class RiskGate(Actor):
         self._recover()
         self.latch = load(latch)(self.ctx.post, home=home)
         self.ess, self.ess_reason = self.latch.now.state, self.latch.now.reason
+        self.ending = ""
 
     def _recover(self) -> None:
         now_s = self.ctx.monotonic()
@@ -243,6 +245,9 @@ class RiskGate(Actor):
             case CancelIntent():
                 if message.account == self.account:
                     self._cancel(message)
+            case PhaseBegun():
+                self.ending = message.reason  # from now on no entry; exits and cancels go on to the end
+                self.ctx.phase_done(message.phase)
             case LatchSeen():
                 self.ess, self.ess_reason = message.state, message.reason
             case _:
@@ -330,6 +335,7 @@ class RiskGate(Actor):
             instrument=self.instruments.get(intent.symbol) if intent.venue == self.venue else None,
             ess=self.ess,
             ess_reason=self.ess_reason,
+            ending=self.ending,
             mode=mode,
             mode_age_s=mode_age_s,
             limits=limits,

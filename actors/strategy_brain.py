@@ -36,6 +36,7 @@ from actors.rules.positions import Fills
 from actors.rules.sizing import Nothing, Size, Terms, size
 from supervisor.actor import Actor
 from supervisor.message import Message
+from supervisor.system import PhaseBegun
 
 ACCOUNT_AGE_S = 3.0
 LIMITS_AGE_S = 3.0
@@ -98,6 +99,7 @@ class StrategyBrain(Actor):
         self.pending: dict[str, OrderIntent] = {}  # symbol -> the entry that has not ended
         self.entered_ns: dict[str, int] = {}  # symbol -> event time of the last entry
         self.skipped: Counter[str] = Counter()
+        self.ending = False  # the server's shutdown has begun: no new wishes
         for word in self.ctx.recall(
             OrderIntent, OrderDenied, OrderFilled, OrderCompleted, OrderRejected, OrderCancelled, OrderExpired
         ):
@@ -117,6 +119,9 @@ class StrategyBrain(Actor):
             case RiskLimits():
                 if message.account == self.account:
                     self.limits, self.limits_at_s = message, self.ctx.monotonic()
+            case PhaseBegun():
+                self.ending = True
+                self.ctx.phase_done(message.phase)
             case _:
                 self._fold(message)
 
@@ -166,6 +171,8 @@ class StrategyBrain(Actor):
 
     def _taken(self, signal: Signal) -> str:
         """Why this instrument takes no entry now; "" when it does."""
+        if self.ending:
+            return "SHUTTING_DOWN"
         symbol = signal.symbol
         held = self.state is not None and any(
             position.quantity

@@ -184,7 +184,7 @@ def risk_gate(launch: Launch, account: Account) -> ChildSpec:
     return child(
         f"risk_gate:{account.name}",
         "actors.risk_gate:RiskGate",
-        spec=SAFETY,
+        spec={**SAFETY, "phases": ("stop-intake",)},
         account=account.name,
         venue=account.venue,
         instruments=instruments(launch, account),
@@ -321,6 +321,7 @@ def strategy_brain(launch: Launch, account: Account) -> ChildSpec:
     return child(
         "strategy_brain",
         "actors.strategy_brain:StrategyBrain",
+        spec={"phases": ("stop-strategies",)},
         account=account.name,
         venue=account.venue,
         strategy=settings.strategy,

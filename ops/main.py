@@ -168,12 +168,16 @@ def wait(
 
 
 @app.command()
-def down(timeout: Annotated[str, typer.Option(help="How long to wait for the end.")] = "60s", home: Home = None) -> int:
-    """End the server in order."""
+def down(
+    timeout: Annotated[str, typer.Option(help="How long to wait for the end.")] = "60s",
+    force: Annotated[bool, typer.Option("--force", help="Give up the phases; the tree still stops in order.")] = False,
+    home: Home = None,
+) -> int:
+    """End the server in order. Exit 1 when a phase that may not fail has failed and the server stays up."""
     from supervisor.runtime.verbs import down as end
     from supervisor.terminal import parse_duration
 
-    return end(_home(home), parse_duration(timeout))
+    return end(_home(home), parse_duration(timeout), force)
 
 
 @app.command()

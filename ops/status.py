@@ -78,6 +78,9 @@ def show(status: dict[str, Any], output: str, *, colour: bool, width: int | None
     if output == "json":
         return json.dumps(status)
     lines = [render.paint(render.summary(status), render.BOLD, colour)]
+    aborted = (status.get("server", {}).get("shutdown") or {}).get("aborted")
+    if aborted:
+        lines.append(render.paint(f"SAFE MODE, the shutdown was aborted: {aborted}", render.RED, colour))
     if stopped:
         lines.append(render.paint(stopped, render.RED, colour))
     return "\n".join([*lines, render.table(status, wide=output == "wide", colour=colour, width=width)])

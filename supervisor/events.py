@@ -35,6 +35,8 @@ class SupervisionKind(StrEnum):
     SHUTDOWN = "shutdown"
     GAVE_UP = "gave_up"
     ALL_DOWN = "all_down"
+    PHASE = "phase"  # of the shutdown: begun, or over
+    ABORTED = "aborted"  # the shutdown
 
 
 class Cause(StrEnum):
@@ -89,6 +91,8 @@ SENTENCES: dict[SupervisionKind, str] = {
     SupervisionKind.SHUTDOWN: "{id} shuts down in reverse start order: {detail}",
     SupervisionKind.GAVE_UP: "{id} gives up: {detail}",
     SupervisionKind.ALL_DOWN: "{id} and everything below it is down: {detail}",
+    SupervisionKind.PHASE: "{id}: shutdown phase {detail}",
+    SupervisionKind.ABORTED: "{id} stays up in safe mode, its shutdown is aborted: {detail}; `qt down --force` ends it",
 }
 
 

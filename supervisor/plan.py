@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from supervisor.message import Provenance
+from supervisor.phases import Phase
 from supervisor.spec import ActorStart, SupervisorSpec, ZygoteSpec
 
 PLAN_SCHEMA = 1
@@ -41,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     own_roots: tuple[str, ...] = ()  # directories that hold code of ours (for crash frames, and for changes of it)
     watched: tuple[str, ...] = ()  # other files, or folders of them, that zygotes have loaded: models
+    phases: tuple[Phase, ...] = ()  # of the shutdown, where they differ from supervisor/phases.py
     environment: dict[str, str] = {}
     ess_argv: tuple[str, ...] = ()  # the emergency stop's command line, run by heart; () for none
 
@@ -60,6 +62,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     own_roots: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
     environment: dict[str, str] = {}
     ess_argv: tuple[str, ...] = ()
 

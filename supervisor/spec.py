@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from supervisor.words import AutoShutdown, OnExhausted, Restart, Strategy
+from supervisor.words import AutoShutdown, OnExhausted, Restart, ShutdownPhase, Strategy
 
 T = TypeVar("T", bound=msgspec.Struct)
+PHASES = tuple(str(phase) for phase in ShutdownPhase if phase is not ShutdownPhase.STOP_TREE)
 
 
 class InvalidSpec(ValueError):
@@ -104,6 +105,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     hang_after_s: float = 5.0  # no progress with work in hand for this long starts the conviction
     checks: tuple[Check, ...] = ()
     promises: tuple[Promise, ...] = ()
+    phases: tuple[str, ...] = ()  # of the shutdown, in which its actors have a part (words.ShutdownPhase)
 
 
 class Law(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -289,6 +291,13 @@ def check(spec: SupervisorSpec) -> list[str]:
                 fault(where, "backoff", item.backoff, "initial_s and cap_s must be 0 or more, factor 1 or more")
             if item.safety and item.backoff.cap_s > 2:
                 fault(where, "backoff.cap_s", item.backoff.cap_s, "a safety child waits at most 2 s")
+            for phase in item.phases:
+                if phase not in PHASES:
+                    near = difflib.get_close_matches(phase, PHASES, n=1)
+                    rule = f"did you mean {near[0]}?" if near else f"known are {', '.join(PHASES)}"
+                    fault(where, "phases", phase, rule)
+            if item.phases and isinstance(item.start, ProgramStart):
+                fault(where, "phases", item.phases, "a program cannot be told; only actors take part in phases")
             started(where, item.id, item.start)
 
     def started(where: str, id: str, start: NodeStart | ProgramStart | ActorStart) -> None:

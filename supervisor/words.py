@@ -92,6 +92,19 @@ class ExitKind(StrEnum):
     REFUSED = "refused"  # typed non-retryable: bad credentials, account disabled, configuration invalid
 
 
+class ShutdownPhase(StrEnum):
+    """What an orderly end does before, and then with, the tree; in this order (supervisor/phases.py)."""
+
+    STOP_INTAKE = "stop-intake"  # nothing new comes in
+    STOP_STRATEGIES = "stop-strategies"  # nobody wishes for anything new
+    CANCEL_WORKING_ORDERS = "cancel-working-orders"
+    AWAIT_FILLS = "await-fills"
+    FLATTEN = "flatten"
+    PERSIST = "persist"
+    CLOSE_SESSIONS = "close-sessions"
+    STOP_TREE = "stop-tree"  # every child takes part in it, by being stopped
+
+
 class CrashRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a dying child tells: written by its host before the process ends, absent after SIGKILL."""
 

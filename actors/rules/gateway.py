@@ -72,6 +72,8 @@ def word(status: Status) -> str:
     state = str(status.get("server", {}).get("state", "")).upper()
     if state in ("STOPPING", "STOPPED"):
         return state
+    if state == "SAFE":
+        return "DEGRADED"  # a shutdown was aborted: up, but no new risk is taken
     if all_ready(status):
         return "DEGRADED" if troubles(status) else "HEALTHY"
     if state in ("STARTING", "BOOTING"):

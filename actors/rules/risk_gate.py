@@ -40,6 +40,7 @@ class Code(StrEnum):
     DUPLICATE_INTENT = "DUPLICATE_INTENT"
     REDUCE_ONLY_INCREASES = "REDUCE_ONLY_INCREASES"
     ESS_ACTIVE = "ESS_ACTIVE"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
     MODE_UNKNOWN = "MODE_UNKNOWN"
     MODE_REDUCE_ONLY = "MODE_REDUCE_ONLY"
     MODE_HALT_NEW = "MODE_HALT_NEW"
@@ -125,6 +126,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     instrument: Instrument | None
     ess: EssState
     ess_reason: str = ""
+    ending: str = ""  # why the server ends, once its shutdown has begun
     mode: TradingMode | None = None
     mode_age_s: float = NEVER_S
     limits: RiskLimits | None = None
@@ -218,6 +220,10 @@ def _ess(intent: OrderIntent, snapshot: Snapshot, now_ns: int) -> Deny | None:
         why = snapshot.ess_reason or "no reason given"
         return Deny(Code.ESS_ACTIVE, f"the emergency stop is {snapshot.ess}: {why}")
     return None
+
+
+def _ending(intent: OrderIntent, snapshot: Snapshot, now_ns: int) -> Deny | None:
+    return Deny(Code.SHUTTING_DOWN, f"the server ends: {snapshot.ending}") if snapshot.ending else None
 
 
 _MODE_CODES = {
@@ -463,6 +469,7 @@ CHECKS: tuple[Check, ...] = (
     Check(_duplicate, (Code.DUPLICATE_INTENT,), exits=True),
     Check(_reduces, (Code.REDUCE_ONLY_INCREASES,), exits=True),
     Check(_ess, (Code.ESS_ACTIVE,)),
+    Check(_ending, (Code.SHUTTING_DOWN,)),
     Check(_mode, (Code.MODE_UNKNOWN, Code.MODE_REDUCE_ONLY, Code.MODE_HALT_NEW, Code.MODE_STOP)),
     Check(_limits, (Code.LIMITS_UNKNOWN, Code.RISK_HALTED)),
     Check(_account, (Code.SNAPSHOT_STALE, Code.NOT_RECONCILED, Code.UNKNOWN_ORDER_PENDING)),

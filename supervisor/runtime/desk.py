@@ -50,9 +50,9 @@ class Desk:
         return {"schema": board.SCHEMA, "ok": True, "events": found}
 
     def _down(self, question: dict[str, Any]) -> dict[str, Any]:
-        del question
-        root = self._root
-        root.loop.at(0.0, lambda: root.stop("an operator's order (down)", 0))
+        root, force = self._root, question.get("force") is True
+        order = "an operator's order (down --force)" if force else "an operator's order (down)"
+        root.loop.at(0.0, lambda: root.stop(order, 0, abortable=not force, force=force))
         return {"ok": True, "code": "accepted", "text": "the server ends in order"}
 
     def _order(self, question: dict[str, Any]) -> dict[str, Any]:

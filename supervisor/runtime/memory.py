@@ -100,9 +100,16 @@ def write(path: Path, value: Any) -> None:
     fresh.replace(path)
 
 
-def leave_exit(home: Path, code: int, reason: str) -> None:
-    """The root ends in order with this code. A heart that adopted it cannot read its exit status, only this."""
-    write(home / "run" / "exit.json", {"pid": os.getpid(), "code": code, "reason": reason})
+def leave_exit(home: Path, code: int, reason: str, shutdown: dict[str, Any] | None = None) -> None:
+    """The root ends in order with this code. A heart that adopted it cannot read its exit status, only this; and
+    `qt down` reads how the phases went (phasing.py)."""
+    said = {"pid": os.getpid(), "code": code, "reason": reason, "shutdown": shutdown}
+    write(home / "run" / "exit.json", said)
+
+
+def last_shutdown(home: Path) -> dict[str, Any]:
+    """How the phases of the last orderly end went, {} when nobody said so."""
+    return _read(home / "run" / "exit.json").get("shutdown") or {}
 
 
 def orderly_exit(home: Path, pid: int) -> tuple[int, str] | None:

@@ -36,6 +36,7 @@ ALARMING = frozenset(
         SupervisionKind.ESCALATED,
         SupervisionKind.HALT,
         SupervisionKind.GAVE_UP,
+        SupervisionKind.ABORTED,
     }
 )
 

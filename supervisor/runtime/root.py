@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from supervisor import plan as plans
-from supervisor.events import SupervisionKind
+from supervisor.events import Cause, SupervisionKind, supervision
 from supervisor.moves import Boot, Order, Report, Shutdown, Verb
 from supervisor.plan import Plan
 from supervisor.runtime import board, link, locks, log, memory, notify, process, runner
@@ -37,13 +37,14 @@ from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.monitors import Monitors, Watcher
 from supervisor.runtime.nursery import Birth, Nursery
+from supervisor.runtime.phasing import Phasing
 from supervisor.runtime.process import ExitStatus
 from supervisor.runtime.records import Records, wall
 from supervisor.runtime.runner import Runner
 from supervisor.runtime.side import Side
 from supervisor.runtime.watch import TICK_S, Watch
 from supervisor.spec import NodeStart, walk
-from supervisor.system import TO_ROOT, Demonitor, Down, Monitor, ToRoot
+from supervisor.system import TO_ROOT, Demonitor, Down, Monitor, PhaseDone, ToRoot
 from supervisor.words import ExitReason
 
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 69, 75, 78
@@ -115,6 +116,15 @@ class Root(runner.Owner):
         self.monitors = Monitors(self.runner.tree.child, self._tell_watcher)
         self.convictions = Convictions(home, self.loop, self.runner, self.records)
         self.desk = Desk(self)
+        self.phasing = Phasing(
+            self.loop,
+            lambda: [seen.spec for seen in self.watch.seen.values()],
+            self.runner.lives,
+            self._say_phase,
+            lambda within_s: self.runner.tell(Shutdown(self._stopping, within_s)),
+            self._stay,
+            plan.phases,
+        )
         self._stranger = 0
         self._looked_at = 0.0
         self._over = False
@@ -135,11 +145,32 @@ class Root(runner.Owner):
         self.loop.run()
         return self.code
 
-    def stop(self, reason: str, code: int) -> None:
-        """End everything in order, within one total deadline. Asking again changes nothing."""
+    def stop(self, reason: str, code: int, *, abortable: bool = False, force: bool = False) -> None:
+        """End everything in order, the phases first, within one total deadline. Asking again changes nothing, or makes
+        it stricter: `force` gives up the phases. Only who can be told so may be refused (`abortable`)."""
         if not self._stopping:
             self._stopping, self.code = reason, code
-            self.runner.tell(Shutdown(reason, SHUTDOWN_S))
+        self.phasing.begin(self._stopping, SHUTDOWN_S, abortable=abortable, force=force)
+
+    def _stay(self) -> None:
+        """The shutdown was aborted: safe mode. What its phases have stopped stays stopped."""
+        self._stopping, self.code = "", 0
+
+    def _say_phase(self, detail: str, aborted: bool) -> None:
+        tree, now = self.runner.tree, time.monotonic()
+        kind = SupervisionKind.ABORTED if aborted else SupervisionKind.PHASE
+        top = tree.children()[0]
+        self.records.supervision(
+            supervision(
+                kind,
+                id=top.id,
+                path=top.path,
+                incarnation=top.incarnation,
+                at=now,
+                cause=Cause.SHUTDOWN,
+                detail=detail,
+            )
+        )
 
     # -- what the runner asks of its owner --------------------------------------------------------------------------
 
@@ -178,6 +209,7 @@ class Root(runner.Owner):
         self.checks.live(life.id, None)
         # The tree names the end (its record comes first); this is for one it has no record of.
         self.loop.at(0.0, lambda: self.monitors.ended(life.id, life.incarnation, reason.kind, reason.sentence()))
+        self.phasing.gone(life.id, life.incarnation, reason.sentence())
         stacks = self.convictions.stacks_of(life.id)
         try:
             self.records.crash_report(life.id, life.incarnation, reason, stacks)
@@ -202,6 +234,8 @@ class Root(runner.Owner):
                 self.monitors.add(Watcher(life.id, life.incarnation, actor, token), name)
             case Demonitor(actor=actor, token=token):
                 self.monitors.drop(Watcher(life.id, life.incarnation, actor, token))
+            case PhaseDone():
+                self.phasing.heard(word)
 
     def _tell_watcher(self, watcher: Watcher, down: Down) -> None:
         life = self.runner.lives.get(watcher.node)
@@ -221,6 +255,7 @@ class Root(runner.Owner):
             life = self.runner.lives.get(record.id)
             if life is not None:
                 self.checks.live(life.id, life.pid)
+                self.phasing.ready(life)
         self.records.supervision(record)
         if record.kind in (SupervisionKind.READY, SupervisionKind.STARTED):
             self.loop.at(0.0, self._note_ready)
@@ -231,7 +266,7 @@ class Root(runner.Owner):
 
     def ended(self, reason: str) -> None:
         self.log.info("everything is down", reason=reason, code=self.code)
-        memory.leave_exit(self.home, self.code, reason)
+        memory.leave_exit(self.home, self.code, reason, self.phasing.document())
         self.nursery.close()
         self.checks.stop(1.0)
         self.side.stop()
@@ -299,7 +334,9 @@ class Root(runner.Owner):
     def status(self) -> dict[str, Any]:
         """The document of DESIGN section 9."""
         now = time.monotonic()
+        shutdown = self.phasing.document()
         state = "stopping" if self._stopping else "running" if self._was_ready else "starting"
+        state = "safe" if not self._stopping and shutdown is not None else state
         server = {
             "state": state,
             "mode": self.plan.mode,
@@ -307,6 +344,7 @@ class Root(runner.Owner):
             "uptime_s": round(now - self.begun_at, 3),
             "version": self.plan.version,
             "config_digest": self.plan.config_digest,
+            "shutdown": shutdown,
             "zygotes": [{"role": role, "pid": pid} for role, pid in self.nursery.roles()],
             "heart_pid": self.heart.pid if self.heart is not None else None,
             "ess_pid": locks.holder(self.home / "run" / "ess.lock"),

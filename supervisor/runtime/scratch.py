@@ -86,6 +86,7 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str) -> Plan:
         seed=draft.seed,
         own_roots=draft.own_roots,
         watched=draft.watched,
+        phases=draft.phases,
         environment=draft.environment,
         ess_argv=draft.ess_argv,
     )

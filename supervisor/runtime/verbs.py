@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from supervisor.runtime import memory
 from supervisor.runtime.client import Client, Unreachable, running
 from supervisor.terminal import CANNOT_TELL, NOT_READY, OK, REFUSED, Refusal
 
@@ -50,20 +51,46 @@ def order(home: Path, verb: str, name: str) -> int:
     return OK
 
 
-def down(home: Path, timeout_s: float) -> int:
-    """End the server in order and wait until its lock is free. Nothing to end is not an error."""
+def down(home: Path, timeout_s: float, force: bool = False) -> int:
+    """End the server in order, print how each phase went, and wait until its lock is free. Nothing to end is no error.
+
+    Raises:
+        Refusal: REFUSED when a phase that may not fail has failed: the server stays up in safe mode.
+    """
     pid = running(home)
     if pid is None:
         print(f"no server runs in {home}")
         return OK
-    ask(home, "down", ORDER_S)
-    deadline = time.monotonic() + timeout_s
-    while running(home) is not None:
-        if time.monotonic() > deadline:
-            raise Refusal(
-                CANNOT_TELL,
-                f"the server (pid {pid}) acknowledged and is still there after {timeout_s:g} s; ask for its status",
-            )
-        time.sleep(POLL_S)
+    client = Client(home)
+    said = 0
+    try:
+        ask_on(client, "down", ORDER_S, force=force)
+        deadline = time.monotonic() + timeout_s
+        while running(home) is not None:
+            if time.monotonic() > deadline:
+                raise Refusal(
+                    CANNOT_TELL,
+                    f"the server (pid {pid}) acknowledged and is still there after {timeout_s:g} s; ask for its status",
+                )
+            try:
+                shutdown = client.ask("status", 1.0).get("server", {}).get("shutdown") or {}
+            except Unreachable:  # on its last way; the lock says when it is gone
+                shutdown = {}
+            if shutdown:
+                said = _say_phases(shutdown, said)
+                if shutdown["aborted"]:
+                    raise Refusal(REFUSED, f"it stays up in safe mode: {shutdown['aborted']}; down --force ends it")
+            time.sleep(POLL_S)
+    finally:
+        client.close()
+    _say_phases(memory.last_shutdown(home), said)
     print("down, in order")
     return OK
+
+
+def _say_phases(shutdown: dict[str, Any], said: int) -> int:
+    """Print the outcomes that were not printed yet; how many there are now."""
+    outcomes = shutdown.get("phases", [])
+    for outcome in outcomes[said:]:
+        print(outcome["sentence"])
+    return max(said, len(outcomes))

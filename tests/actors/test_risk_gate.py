@@ -42,6 +42,7 @@ from actors.rules.orders import client_order_id
 from actors.rules.risk_gate import CHECKS, Allow, Code, Deny, Exposure, Snapshot, Terms, check
 from actors.venues.words import LatchSeen
 from supervisor.message import Message
+from supervisor.system import PhaseBegun
 from tests.actors.recorded import RecordedContext, give, start
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -126,6 +127,7 @@ ROWS: list[tuple[Code, dict[str, Any], dict[str, Any]]] = [
     (Code.REDUCE_ONLY_INCREASES, {"reduce_only": True, "side": Side.BUY}, {"exposures": (held(),)}),
     (Code.ESS_ACTIVE, {}, {"ess": EssState.TRIGGERED}),
     (Code.ESS_ACTIVE, {}, {"ess": EssState.LOCKED}),
+    (Code.SHUTTING_DOWN, {}, {"ending": "an operator's order (down)"}),
     (Code.MODE_UNKNOWN, {}, {"mode": None}),
     (Code.MODE_UNKNOWN, {}, {"mode_age_s": 3.1}),
     (Code.MODE_UNKNOWN, {}, {"mode_age_s": float("nan")}),
@@ -640,6 +642,16 @@ def test_the_emergency_stop_on_disk_closes_the_gate_within_a_moment(tmp_path: Pa
         assert isinstance(leave, OrderApproved)
     finally:
         gate.terminate("test")
+
+
+def test_once_the_server_ends_nobody_enters_and_exits_pass() -> None:
+    gate, ctx = a_gate(a_fill(an_intent(intent_id="old")))
+    begun = PhaseBegun(phase="stop-intake", reason="an operator's order (down)", within_s=2.0)
+    entry, leave = give(gate, ctx, begun, an_intent(), an_exit())
+    assert ctx.phases_done == ["stop-intake"]
+    assert isinstance(entry, OrderDenied)
+    assert entry.code == Code.SHUTTING_DOWN
+    assert isinstance(leave, OrderApproved)
 
 
 def test_settings_that_cannot_be_are_refused_at_start() -> None:

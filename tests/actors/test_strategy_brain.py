@@ -25,6 +25,7 @@ from actors.messages.signals import Action, Signal
 from actors.rules.orders import client_order_id
 from actors.strategy_brain import StrategyBrain
 from supervisor.message import Message
+from supervisor.system import PhaseBegun
 from tests.actors.recorded import RecordedContext, give, start
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -92,6 +93,14 @@ def test_a_signal_becomes_one_entry_with_a_stop_and_an_expiry_named_after_it() -
         )
     ]  # fmt: skip
     assert ctx.marks == ["intent"]
+
+
+def test_once_the_server_ends_a_signal_makes_no_wish() -> None:
+    brain, ctx = a_brain()
+    begun = PhaseBegun(phase="stop-strategies", reason="an operator's order (down)", within_s=2.0)
+    assert give(brain, ctx, begun, a_signal()) == []
+    assert ctx.phases_done == ["stop-strategies"]
+    assert brain.skipped == {"SHUTTING_DOWN": 1}
 
 
 def test_a_sell_signal_sells_and_stops_above() -> None:
