@@ -32,6 +32,10 @@ class SupervisionKind(StrEnum):
     ESCALATED = "escalated"
     HALT = "halt"  # the domain is asked to halt trading
     ORDERED = "ordered"
+    ADDED = "added"  # a child at run time
+    REMOVED = "removed"  # its spec is forgotten
+    FORGOTTEN = "forgotten"  # a remembered child cannot come back
+    AUTO_SHUTDOWN = "auto_shutdown"  # significant children ended for good, so their supervisor ends in order
     SHUTDOWN = "shutdown"
     GAVE_UP = "gave_up"
     ALL_DOWN = "all_down"
@@ -51,6 +55,7 @@ class Cause(StrEnum):
     REFUSED = "refused"  # typed non-retryable
     BUDGET = "budget"  # its own restart budget
     INTENSITY = "intensity"  # its supervisor's restart intensity
+    SIGNIFICANT = "significant"  # a significant child ended for good
     START_TIMEOUT = "start_timeout"
     HUNG = "hung"
     SHUTDOWN = "shutdown"
@@ -88,6 +93,10 @@ SENTENCES: dict[SupervisionKind, str] = {
     SupervisionKind.ESCALATED: "{id} fails upward to its supervisor: {detail}",
     SupervisionKind.HALT: "{id} asks for a halt of trading: {detail}",
     SupervisionKind.ORDERED: "{id}: order {detail}",
+    SupervisionKind.ADDED: "{id} is added: {detail}",
+    SupervisionKind.REMOVED: "{id} is removed, its spec is forgotten: {detail}",
+    SupervisionKind.FORGOTTEN: "{id} does not get back all it remembered: {detail}",
+    SupervisionKind.AUTO_SHUTDOWN: "{id} shuts down by itself: {detail}",
     SupervisionKind.SHUTDOWN: "{id} shuts down in reverse start order: {detail}",
     SupervisionKind.GAVE_UP: "{id} gives up: {detail}",
     SupervisionKind.ALL_DOWN: "{id} and everything below it is down: {detail}",

@@ -83,6 +83,24 @@ class Order(msgspec.Struct, frozen=True):
     id: str
 
 
+class AddChild(msgspec.Struct, frozen=True):
+    """OTP's start_child: a new child, last in order; answered like an `Order`. `spec` None: from the template of a
+    dynamic supervisor, under the id `name`. The answer says that it is accepted; that it is ready is another fact."""
+
+    order_id: str
+    supervisor_id: str
+    spec: ChildSpec | None = None
+    name: str = ""
+
+
+class RemoveChild(msgspec.Struct, frozen=True):
+    """OTP's delete_child: its spec is forgotten. A dynamic supervisor's child is stopped first; any other must be
+    stopped already, and if it stands in the spec of its supervisor it is there again when that is restarted."""
+
+    order_id: str
+    id: str
+
+
 class Convicted(msgspec.Struct, frozen=True):
     """The verdict HUNG with two keys: kill it and treat it like a crash."""
 
@@ -98,7 +116,7 @@ class Shutdown(msgspec.Struct, frozen=True):
     within_s: float = inf
 
 
-Event: TypeAlias = Boot | Started | Ready | Exited | Due | Order | Convicted | Shutdown
+Event: TypeAlias = Boot | Started | Ready | Exited | Due | Order | AddChild | RemoveChild | Convicted | Shutdown
 
 
 # -- wants done ---------------------------------------------------------------------------------------------------
@@ -152,6 +170,15 @@ class Answer(msgspec.Struct, frozen=True):
     text: str
 
 
+class Remember(msgspec.Struct, frozen=True):
+    """Store this child of a supervisor that remembers, behind those stored before; `spec` None: store it no more. What
+    is stored is handed to the next `Tree` of the same spec."""
+
+    supervisor_id: str
+    id: str
+    spec: ChildSpec | None
+
+
 class GiveUp(msgspec.Struct, frozen=True):
     """The root supervisor gave up (only when its spec says so and nothing below is safety); `Ended` follows."""
 
@@ -164,7 +191,7 @@ class Ended(msgspec.Struct, frozen=True):
     reason: str
 
 
-Action: TypeAlias = Start | Stop | Kill | Wake | Report | Answer | GiveUp | Ended
+Action: TypeAlias = Start | Stop | Kill | Wake | Report | Answer | Remember | GiveUp | Ended
 
 
 # -- what can be seen ---------------------------------------------------------------------------------------------

@@ -14,17 +14,19 @@ or of an unknown child is ignored, an impossible order is answered.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from math import inf
 from random import Random
 from typing import Any
 
 from supervisor import spec as specs
+from supervisor.admin import Admin
+from supervisor.cards import Cards
 from supervisor.events import Cause, SupervisionKind
 from supervisor.line import Line
 from supervisor.moves import (
     Action,
+    AddChild,
     Answer,
     Boot,
     ChildView,
@@ -38,6 +40,8 @@ from supervisor.moves import (
     Kill,
     Order,
     Ready,
+    Remember,
+    RemoveChild,
     Report,
     Shutdown,
     Start,
@@ -46,13 +50,14 @@ from supervisor.moves import (
     Verb,
     Wake,
 )
-from supervisor.policy import backoff, intensity, orders, parking, restart, shutdown
+from supervisor.policy import backoff, intensity, parking, restart, shutdown
 from supervisor.spec import ChildSpec, InvalidSpec, SupervisorSpec
 from supervisor.unit import Unit
 from supervisor.words import ExitKind, ExitReason, OnExhausted, State
 
 __all__ = [
     "Action",
+    "AddChild",
     "Answer",
     "Boot",
     "ChildView",
@@ -65,6 +70,8 @@ __all__ = [
     "Kill",
     "Order",
     "Ready",
+    "Remember",
+    "RemoveChild",
     "Report",
     "Shutdown",
     "Start",
@@ -79,8 +86,9 @@ __all__ = [
 class Tree:
     """One whole tree. `handle` is all there is to it; `children` is what people look at.
 
-    `incarnations` lets a root that was itself restarted go on counting, `intent` keeps down what was kept down. Raises
-    `InvalidSpec` with every fault of the spec at once.
+    `incarnations` lets a root that was itself restarted go on counting, `intent` keeps down what was kept down,
+    `remembered` brings back the children of dynamic supervisors that remember (`Remember`). Raises `InvalidSpec` with
+    every fault of the spec at once.
     """
 
     def __init__(
@@ -89,18 +97,23 @@ class Tree:
         rng: Random,
         incarnations: Mapping[str, int] | None = None,
         intent: Mapping[str, Kept] | None = None,
+        remembered: Mapping[str, tuple[ChildSpec, ...]] | None = None,
     ) -> None:
         if faults := specs.check(spec):
             raise InvalidSpec("; ".join(faults))
-        self._line = Line(spec, incarnations or {}, intent or {})
+        self._line = line = Line(Cards(spec, incarnations or {}, remembered or {}), intent or {})
         self._rng = rng
+        self._seen: tuple[ChildView, ...] | None = None  # the view of all, until the next event
+        admin = Admin(line)
         self._on: dict[type[Event], Callable[[Any], None]] = {
             Boot: self._boot,
             Started: self._started,
             Ready: self._ready,
             Exited: self._exited,
             Due: self._due,
-            Order: self._order,
+            Order: admin.order,
+            AddChild: admin.add,
+            RemoveChild: admin.remove,
             Convicted: self._convicted,
             Shutdown: self._shutdown,
         }
@@ -108,7 +121,7 @@ class Tree:
     def handle(self, event: Event, now: float) -> list[Action]:
         """What to do about `event`, to be done in this order. `now` is monotonic, in seconds."""
         line = self._line
-        line.now, line.out = now, []
+        line.now, line.out, self._seen = now, [], None
         self._on[type(event)](event)
         while (fallen := line.settle()) is not None:
             reason, fallen.failing = fallen.failing, None
@@ -118,7 +131,9 @@ class Tree:
 
     def children(self) -> tuple[ChildView, ...]:
         """Every unit, supervisors and root included, in start order, parents first, as of the last event."""
-        return tuple(unit.view(self._line.now) for unit in self._line)
+        if self._seen is None:
+            self._seen = tuple(unit.view(self._line.now) for unit in self._line)
+        return self._seen
 
     def child(self, id: str) -> ChildView | None:
         """One unit as of the last event."""
@@ -135,6 +150,8 @@ class Tree:
             unit.since = line.now
             if unit.state is State.QUARANTINED:
                 line.report(SupervisionKind.QUARANTINED, unit, unit.why)
+        for at, why in line.cards.refused:
+            line.report(SupervisionKind.FORGOTTEN, at, why)
         line.start(line.root)
 
     def _started(self, event: Started) -> None:
@@ -144,6 +161,7 @@ class Tree:
         if unit.state is State.STARTING:
             self._line.move(unit, State.RUNNING)
             self._line.report(SupervisionKind.STARTED, unit, f"pid {event.pid}")
+        self._line.mark(unit)
 
     def _ready(self, event: Ready) -> None:
         unit = self._current(event)
@@ -184,30 +202,6 @@ class Tree:
         elif isinstance(unit.spec, ChildSpec):
             line.convict(unit, ExitKind.START_TIMEOUT, f"not ready within {unit.spec.start_timeout_s:g} s")
 
-    def _order(self, event: Order) -> None:
-        line, unit = self._line, self._line.units.get(event.id)
-        ruling, blame = self._rule(event, unit)
-        incarnation, pid = (unit.incarnation, unit.pid) if unit is not None else (0, None)
-        text = ruling.text.format(id=event.id, blame=blame, incarnation=incarnation, pid=pid)
-        line.out.append(Answer(event.order_id, ruling.ok, ruling.code, text))
-        if unit is None or ruling.move is orders.Move.NOTHING:
-            return
-        line.report(SupervisionKind.ORDERED, unit, f"{event.verb} accepted", cause=Cause.ORDER)
-        unit.held = unit.ended = False
-        match ruling.move:
-            case orders.Move.START:
-                if unit.state is State.QUARANTINED:
-                    line.report(SupervisionKind.RELEASED, unit, cause=Cause.ORDER)
-                unit.forget()
-                unit.cause, unit.due_at, unit.in_line, unit.ordered = Cause.ORDER, None, False, True
-                line.move(unit, State.WAITING)
-            case orders.Move.STOP:
-                unit.held = True
-                line.doom(unit, State.STOPPED, Cause.ORDER, "an operator's order", alone=True)
-            case orders.Move.BOUNCE:
-                unit.ordered = True
-                line.doom(unit, State.WAITING, Cause.ORDER, "an operator's order", alone=True)
-
     def _shutdown(self, event: Shutdown) -> None:
         line = self._line
         line.deadline = shutdown.deadline(event.within_s, line.now, line.deadline)
@@ -236,8 +230,7 @@ class Tree:
             return
         match restart.after_exit(unit.spec.restart, reason, safety=unit.safety, looping=looping, law=unit.law):
             case restart.Next.END:
-                unit.ended = True
-                line.report(SupervisionKind.ENDED, unit, f"it is {unit.spec.restart}; {unit.why}", exit=reason)
+                self._ended(unit, reason)
             case restart.Next.REFUSED:
                 line.park(unit, Cause.REFUSED, f"trying again cannot help, {unit.why}")
             case restart.Next.CRASH_LOOP:
@@ -246,16 +239,39 @@ class Tree:
                 if self._afford(unit, reason):
                     self._bring_back(unit, worked=worked)
 
+    def _ended(self, unit: Unit, reason: ExitReason) -> None:
+        """For good, by its restart type. A significant one may take its supervisor with it (statements 91-95)."""
+        line, above = self._line, unit.parent
+        assert above is not None
+        assert isinstance(above.spec, SupervisorSpec)
+        unit.ended = True
+        line.report(SupervisionKind.ENDED, unit, f"it is {unit.spec.restart}; {unit.why}", exit=reason)
+        if unit.passing:
+            line.forget(unit, "it has ended for good")
+        if not unit.spec.significant:
+            return
+        others = (sibling for sibling in above.children.values() if sibling.spec.significant and sibling is not unit)
+        if restart.shuts_down(above.spec.auto_shutdown, (sibling.state for sibling in others)):
+            why = f"its significant child {unit.id} ended for good, {unit.why}"
+            line.report(SupervisionKind.AUTO_SHUTDOWN, above, why, cause=Cause.SIGNIFICANT, exit=reason)
+            if above is line.root:
+                self._shutdown(Shutdown(f"{above.id}: {why}"))
+            else:
+                self._leave(above, ExitReason(kind=ExitKind.SHUTDOWN, detail=why), Cause.SIGNIFICANT)
+
     def _start_is_over(self, unit: Unit, reason: ExitReason) -> bool:
         """A start failed. True where the law asks no further: it was ordered, or part of its supervisor's own start."""
         above, ordered = unit.parent, unit.ordered
         unit.ordered = False
         assert above is not None
         if ordered and not unit.law.orders_retry:
+            if unit.fresh:
+                self._line.forget(unit, f"its first start failed, {unit.why}")
+                return True
             unit.held = True
             self._line.report(SupervisionKind.STOPPED, unit, f"the ordered start failed, {unit.why}", exit=reason)
             return True
-        booting = above.state is State.RUNNING and not ordered
+        booting = above.state is State.RUNNING and not ordered and not above.dynamic
         if booting and restart.aborts_boot(required=unit.required, safety=above.safety, law=unit.law):
             failure = ExitReason(kind=ExitKind.START_FAILED, detail=f"failed to start child {unit.id}: {unit.why}")
             self._fail_up(above, failure, Cause.EXIT)
@@ -314,8 +330,13 @@ class Tree:
             self._shutdown(Shutdown(f"{at.id} gave up, {why}"))
             return
         line.report(SupervisionKind.ESCALATED, at, why, cause=cause, exit=reason)
-        line.doom(at, State.STOPPED, cause, why, alone=True)
+        self._leave(at, reason, cause)
+
+    def _leave(self, at: Unit, reason: ExitReason, cause: Cause) -> None:
+        """A supervisor goes down by itself, all below it first; when it is down, `_fell` decides at its parent."""
+        self._line.doom(at, State.STOPPED, cause, reason.detail, alone=True)
         at.failing = reason
+        self._line.mark(at)
 
     def _bring_back(self, unit: Unit, *, worked: bool) -> None:
         """Take down those who share its fate, and put the replacement where the walk will start it."""
@@ -324,8 +345,12 @@ class Tree:
         line, siblings, strategy = self._line, unit.parent.children, unit.parent.spec.strategy
         shares_fate = restart.shares_fate(was_ready=unit.was_ready, law=unit.law)
         group: list[Unit] = []
-        if shares_fate:
-            group = [siblings[i] for i in restart.group(strategy, unit.position, len(siblings)) if siblings[i] != unit]
+        for sibling in reversed(siblings.values()) if shares_fate else ():
+            if not restart.falls_with(strategy, unit.position, sibling.position):
+                break  # nor does any before it
+            if sibling is not unit:
+                group.append(sibling)
+        group.reverse()
         if falling := [sibling for sibling in group if sibling.live]:
             line.report(SupervisionKind.GROUP, unit, ", ".join(sibling.id for sibling in falling))
         for sibling in falling:
@@ -357,18 +382,3 @@ class Tree:
         if unit is None or isinstance(unit.spec, SupervisorSpec):
             return None
         return unit if unit.live and unit.incarnation == event.incarnation else None
-
-    def _rule(self, event: Order, unit: Unit | None) -> tuple[orders.Ruling, str]:
-        """The ruling on an order, and what its text blames."""
-        if event.verb not in orders.TABLE:
-            return orders.UNKNOWN_VERB, str(event.verb)
-        if unit is None:
-            near = difflib.get_close_matches(event.id, self._line.units, n=1, cutoff=0.5)
-            return (orders.NEAREST, near[0]) if near else (orders.NOT_FOUND, ", ".join(self._line.units))
-        if self._line.closing:
-            return orders.SHUTTING_DOWN, self._line.closing
-        if unit.parent is None:
-            return orders.ROOT, unit.id
-        if event.verb != Verb.STOP and (unit.parent.going or not unit.parent.live):
-            return orders.SUPERVISOR_DOWN, f"{unit.parent.id} is {unit.parent.state}"
-        return orders.rule(event.verb, unit.state, comes_back=unit.comes_back), ""

@@ -20,6 +20,8 @@ class Move(StrEnum):
     START = "start"  # at once, with a clean record
     STOP = "stop"  # and stay down until ordered up
     BOUNCE = "bounce"  # stop, confirmed death, start
+    FORGET = "forget"  # stop, confirmed death, its card leaves
+    ADD = "add"
 
 
 class Ruling(msgspec.Struct, frozen=True):
@@ -82,13 +84,32 @@ TABLE: dict[str, dict[State, Ruling]] = {
         State.QUARANTINED: _ok(Move.START, "{id} is released and being started"),
         State.ZOMBIE: _ZOMBIE,
     },
+    "remove": {
+        **dict.fromkeys(_LIVE, _no("running", "{id} is up as incarnation {incarnation}, pid {pid}; stop it first")),
+        State.STOPPED: _ok(Move.FORGET, "{id} is removed"),
+        State.WAITING: _no("restarting", "{id} waits to be started; stop it first"),
+        State.STOPPING: _ok(Move.FORGET, "{id} is removed as soon as incarnation {incarnation} is confirmed dead"),
+        State.RESTARTING: _no("restarting", "{id} is restarting by itself; stop it first"),
+        State.QUARANTINED: _ok(Move.FORGET, "{id} was quarantined and is removed"),
+        State.ZOMBIE: _ZOMBIE,
+    },
 }
+DYNAMIC_REMOVE: dict[State, Ruling] = {
+    **dict.fromkeys(State, _ok(Move.FORGET, "{id} is removed")),
+    **dict.fromkeys(
+        (*_LIVE, State.STOPPING),
+        _ok(Move.FORGET, "{id} is removed as soon as incarnation {incarnation} is confirmed dead"),
+    ),
+    State.ZOMBIE: _ZOMBIE,
+}
+"""What a dynamic supervisor's child gets: terminate_child and delete_child in one, as in Elixir."""
 
 _COMING_BACK: dict[str, Ruling] = {
     "start": _no("restarting", "{id} is on its way back: incarnation {incarnation} ends first"),
     "stop": _ok(Move.STOP, "{id} stays down once incarnation {incarnation} is confirmed dead"),
     "restart": _no("restarting", "{id} is on its way back: incarnation {incarnation} ends first"),
     "release": _no("restarting", "{id} is not quarantined: it is on its way back"),
+    "remove": _no("restarting", "{id} is on its way back; stop it first"),
 }
 
 # Rulings that need no look at the state; `blame` is filled in by whoever answers.
@@ -98,6 +119,16 @@ UNKNOWN_VERB = _no("unknown_verb", "{blame} is not an order; known are start, st
 SHUTTING_DOWN = _no("shutting_down", "the server is shutting down: {blame}")
 ROOT = _no("root", "{blame} is the root of the tree; `qt down` ends the server")
 SUPERVISOR_DOWN = _no("supervisor_down", "{id} cannot come up: its supervisor {blame}")
+LEAVING = _no("leaving", "{id} is being removed")
+
+# Rulings on a child to be added.
+ADDED = _ok(Move.ADD, "{id} is added below {blame} and is being started")
+NOT_A_SUPERVISOR = _no("not_supervisor", "{blame} is a worker; only a supervisor has children")
+NO_TEMPLATE = _no("not_dynamic", "{blame} has no template to make a child from; give a whole child spec")
+INVALID_SPEC = _no("invalid_spec", "{id} cannot be added: {blame}")
+ALREADY_STARTED = _no("already_started", "{id} is already up as incarnation {incarnation}, pid {pid}")
+ALREADY_PRESENT = _no("already_present", "there is a {id} already, {blame}; the new spec is discarded")
+MAX_CHILDREN = _no("max_children", "{id} is not added: {blame}")
 
 
 def rule(verb: str, state: State, *, comes_back: bool) -> Ruling:

@@ -8,12 +8,13 @@ child that is not coming for now holds nobody back (`holds_back`). This file doe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
 
 from supervisor.spec import Law
-from supervisor.words import ExitKind, ExitReason, Restart, State, Strategy
+from supervisor.words import AutoShutdown, ExitKind, ExitReason, Restart, State, Strategy
 
 EXPECTED = frozenset({ExitKind.NORMAL, ExitKind.SHUTDOWN})
 DUE: dict[Restart, frozenset[ExitKind]] = {
@@ -74,15 +75,27 @@ def shares_fate(*, was_ready: bool, law: Law) -> bool:
     return was_ready or not law.failed_start_is_alone
 
 
-def group(strategy: Strategy, position: int, count: int) -> range:
-    """Positions, in start order, of all that fall together, the failed child included (statements 38-40)."""
+def falls_with(strategy: Strategy, failed: int, position: int) -> bool:
+    """Whether the child at this position, in start order, falls with the failed one (statements 38-40)."""
     match strategy:
         case Strategy.ONE_FOR_ONE:
-            return range(position, position + 1)
+            return position == failed
         case Strategy.ONE_FOR_ALL:
-            return range(count)
+            return True
         case Strategy.REST_FOR_ONE:
-            return range(position, count)
+            return position >= failed
+
+
+def shuts_down(mode: AutoShutdown, others: Iterable[State]) -> bool:
+    """Whether a supervisor ends now that a significant child has ended for good by itself; `others`: the states of its
+    other significant children. Those that are down for whatever reason do not keep it (statements 90-92)."""
+    match mode:
+        case AutoShutdown.NEVER:
+            return False
+        case AutoShutdown.ANY_SIGNIFICANT:
+            return True
+        case AutoShutdown.ALL_SIGNIFICANT:
+            return all(state in (State.STOPPED, State.QUARANTINED) for state in others)
 
 
 def after_group_stop(restart: Restart) -> State:
