@@ -85,6 +85,10 @@ campaign-chaos: $(STAMP)
 	QT_CHAOS_FAULTS=500 QT_CHAOS_SEED=$${QT_CHAOS_SEED:-$$(date +%s)} \
 		$(PY) -m pytest tests/integration/test_chaos.py -s --timeout 600
 
+# New scripts, drawn at random, against the real Erlang/OTP supervisor: twenty times what `make test` compares.
+campaign-oracle: $(STAMP)
+	QT_CAMPAIGN_SCRIPTS=$${QT_CAMPAIGN_SCRIPTS:-2200} $(PY) -m pytest tests/oracle --timeout 1800
+
 bench: $(STAMP)
 	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
 		echo "== $$file"; $(PY) -m benchmarks.$$(basename "$$file" .py) $(ARGS); done

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import shutil
 import sys
 import tempfile
 import time
@@ -121,11 +122,16 @@ def told(beside: Any, home: Path, for_s: float | None) -> Any:
 
 
 def check(build: str) -> int:
-    """Everything that `run` asks before it starts anything, for a throw-away home."""
-    from supervisor.runtime import flight
+    """Compile the tree in a throw-away home."""
+    from supervisor.runtime import client, flight
 
     with tempfile.TemporaryDirectory(prefix="supervisor-check-") as scratch:
-        flight.ask_aside(["supervisor.runtime.scratch", "--check", "--home", scratch, "--build", build])
+        try:
+            flight.ask_aside(["supervisor.runtime.scratch", "--check", "--home", scratch, "--build", build])
+        finally:
+            folder = client.sockets(Path(scratch))  # made outside the home, because socket paths have to be short
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
     print(f"sound: {build}")
     return OK
 
