@@ -7,13 +7,11 @@ and when it came; what is too old counts as unknown. The decision table and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from actors.messages.account import AccountState, Reconciled
 from actors.messages.control import Mode, RiskLimits, SecondPassed, TradingMode
 from actors.messages.market import FeedState, FeedStatus
 from actors.rules.mode import Evidence, Held, step
+from actors.venues.ports import LatchPort, OpensLatch
 from actors.venues.words import LatchSeen
 from supervisor.actor import Actor
 from supervisor.loading import load
@@ -37,7 +35,7 @@ class CeoBrain(Actor):
         recovery_s: float,
         home: str,
         valid_s: float = 3.0,
-        latch: str | Callable[..., Any] = "actors.latch:watch",
+        latch: str | OpensLatch = "actors.latch:watch",
     ) -> None:
         """Look at the latch and what was reconciled; begin in REDUCE_ONLY, or STOP.
 
@@ -59,7 +57,7 @@ class CeoBrain(Actor):
         for word in self.ctx.recall(Reconciled):
             if word.account == account:
                 self.reconciled = word
-        self.latch = load(latch)(self.ctx.post, home=home)
+        self.latch: LatchPort = load(latch)(self.ctx.post, home=home)
         self.ess, self.ess_reason = self.latch.now.state, self.latch.now.reason
         self._look()
         self._say()

@@ -11,9 +11,8 @@ It does not decide what to trade or whether; it refuses what is unsigned, late, 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from actors.messages.account import Reconciled, VenueAccount
 from actors.messages.control import EssState
@@ -33,6 +32,7 @@ from actors.messages.orders import (
 )
 from actors.rules import orders as rules
 from actors.rules.orders import Absent, Order, OrderState, Outcome, VenueFill, VenueOrder
+from actors.venues.ports import LatchPort, OpensLatch, OpensOrders, OrdersPort
 from actors.venues.words import (
     CancelAnswer,
     FillReport,
@@ -115,8 +115,8 @@ class Execution(Actor):
         approval_key: bytes | str,
         home: str,
         currency: str = "USDT",
-        port: str | Callable[..., Any] = "actors.venues.account_port:open",
-        latch: str | Callable[..., Any] = "actors.latch:watch",
+        port: str | OpensOrders = "actors.venues.account_port:open",
+        latch: str | OpensLatch = "actors.latch:watch",
         url: str | None = None,
     ) -> None:
         self.account, self.venue, self.product, self.currency = account, venue, product, currency
@@ -136,9 +136,9 @@ class Execution(Actor):
         self.stream_up = False
         self.asked: frozenset[str] = frozenset()
         self._recover()
-        self.latch = load(latch)(self.ctx.post, home=home)
+        self.latch: LatchPort = load(latch)(self.ctx.post, home=home)
         self.ess: EssState = self.latch.now.state
-        self.port = load(port)(
+        self.port: OrdersPort = load(port)(
             self.ctx.post, account=account, product=product, symbols=tuple(symbols), currency=currency, url=url
         )
         for venue_order_id, client_order_id in self.by_venue_id.items():

@@ -10,14 +10,14 @@ It does not know ccxt, sockets or threads, and never publishes a tick of a book 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
 from actors.messages.control import SecondPassed
 from actors.messages.market import FeedReport, FeedState, FeedStatus, Tick
 from actors.rules import feed as rules
+from actors.venues.ports import FramesPort, OpensFrames
 from actors.venues.words import BookFrame, LifeChanged, PortFailed
 from supervisor.actor import Actor
 from supervisor.loading import load
@@ -74,7 +74,7 @@ class Feed(Actor):
         venue: str,
         product: str,
         symbols: tuple[str, ...] | list[str],
-        port: str | Callable[..., Any] = "actors.venues.market_port:open",
+        port: str | OpensFrames = "actors.venues.market_port:open",
         url: str | None = None,
         limits: dict[str, float] | None = None,
         ready_within_s: float = READY_WITHIN_S,
@@ -83,7 +83,7 @@ class Feed(Actor):
         self.limits = msgspec.convert(limits or {}, rules.Limits)
         self.seen = {symbol: _Seen(self.ctx.monotonic()) for symbol in symbols}
         self.is_ready = False
-        self.port = load(port)(
+        self.port: FramesPort = load(port)(
             self.ctx.post, venue=venue, product=product, symbols=tuple(symbols), url=url, limits=limits
         )
         for symbol, seen in self.seen.items():

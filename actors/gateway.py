@@ -6,14 +6,14 @@ record at the start, so a restart of the gateway loses none; the others are snap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from actors.messages.account import AccountState
 from actors.messages.market import FeedReport
 from actors.messages.orders import OrderDenied, OrderFilled, OrderSubmitted
 from actors.messages.signals import SignalCount
 from actors.meter import UNKNOWN, Slots
+from actors.venues.ports import Closes, OpensHttp
 from actors.venues.words import PortFailed
 from supervisor.actor import Actor
 from supervisor.loading import load
@@ -37,13 +37,13 @@ class Gateway(Actor):
         accounts: Sequence[str] = (),
         children: Sequence[str] = (),
         poll_every_s: float = 1.0,
-        port: str | Callable[..., Any] = "actors.venues.http_port:open",
+        port: str | OpensHttp = "actors.venues.http_port:open",
     ) -> None:
         """`children`: names of the tree's workers, so that their series exist from the first scrape."""
         self.slots = Slots([(venue, symbol) for venue, symbol in instruments], accounts)
         for message in self.ctx.recall(OrderSubmitted, OrderFilled, OrderDenied):
             self._count(message)
-        self._port = load(port)(
+        self._port: Closes = load(port)(
             self.ctx.post,
             home=home,
             http_port=http_port,

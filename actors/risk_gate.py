@@ -11,7 +11,7 @@ It never scales an order, never talks to a venue, and never lets a sender's cloc
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -42,6 +42,7 @@ from actors.rules.money import instruments as instruments_of
 from actors.rules.orders import client_order_id
 from actors.rules.positions import Fills
 from actors.rules.risk_gate import NEVER_S, Allow, Code, Deny, Exposure, Snapshot, Terms, check
+from actors.venues.ports import LatchPort, OpensLatch
 from actors.venues.words import LatchSeen
 from supervisor.actor import Actor
 from supervisor.loading import load
@@ -181,7 +182,7 @@ class RiskGate(Actor):
         instruments: Mapping[str, Mapping[str, Any]],
         approval_key: bytes | str,
         home: str,
-        latch: str | Callable[..., Any] = "actors.latch:watch",
+        latch: str | OpensLatch = "actors.latch:watch",
         min_confidence: float = 0.0,
         approval_expires_s: float = 0.5,
         feed_age_s: float = 3.0,
@@ -210,7 +211,7 @@ class RiskGate(Actor):
         self.books = _Books(account, venue)
         self.heard: dict[str, tuple[Any, float]] = {}  # "class:key" -> newest word and when it came (monotonic)
         self._recover()
-        self.latch = load(latch)(self.ctx.post, home=home)
+        self.latch: LatchPort = load(latch)(self.ctx.post, home=home)
         self.ess, self.ess_reason = self.latch.now.state, self.latch.now.reason
         self.ending = ""
 

@@ -6,10 +6,10 @@ with the server: a simulator that cannot listen or play is no venue.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from actors.messages.market import ReplayFinished
+from actors.venues.ports import Closes, OpensVenue
 from actors.venues.sim_port import VenueFailed, VenueFinished, VenueListening, VenueProgress
 from supervisor.actor import Actor
 from supervisor.loading import load
@@ -22,9 +22,9 @@ class Simulator(Actor):
     publishes = (ReplayFinished,)
     ready_after_init = False
 
-    def init(self, opens: str | Callable[..., Any] = "actors.venues.sim_port:open", **settings: Any) -> None:
+    def init(self, opens: str | OpensVenue = "actors.venues.sim_port:open", **settings: Any) -> None:
         self._frames = 0
-        self._venue = load(opens)(self.ctx.post, **settings)
+        self._venue: Closes = load(opens)(self.ctx.post, **settings)
 
     def handle(self, message: Message) -> None:
         match message:

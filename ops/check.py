@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from ops import prepare, up
 from ops.prepare import Wishes
-from supervisor.runtime.client import sockets
 from supervisor.terminal import OK
 
 
@@ -22,12 +20,7 @@ def run(wishes: Wishes) -> int:
         settings = prepare.settings(asked)
         launch = prepare.launch(asked, settings)
         prepare.make_home(Path(scratch))
-        try:
-            up.compile_plan(launch, check=True)
-        finally:
-            folder = sockets(Path(scratch))  # made outside the home, because socket paths have to be short
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+        up.compile_plan(launch, check=True)
     instruments = len(settings.instruments())
     where = f"{instruments} instruments on {len(settings.venues)} venues"
     print(f"sound: {wishes.mode} mode, profile {settings.profile}, {where}")

@@ -17,9 +17,11 @@ from supervisor.spec import Promise
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """What one child says about itself. `subscribes` and `publishes` are message classes."""
+    """What one actor says about itself. `subscribes` and `publishes` are message classes."""
 
     name: str
+    node: str = ""  # the child whose process and socket it lives in, where that is another one
+    place: str = ""  # where its class stands, "file:line"
     subscribes: tuple[type[Message], ...] = ()
     publishes: tuple[type[Message], ...] = ()
     promises: tuple[Promise, ...] = ()
@@ -32,34 +34,36 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
     (a simulator that runs alone): they need none in it.
     """
     faults: list[str] = []
-    speakers: dict[str, list[str]] = {}
-    hearers: dict[str, list[str]] = {}
+    speakers: dict[str, list[Declared]] = {}
+    hearers: dict[str, list[Declared]] = {}
     classes: dict[str, type[Message]] = {}
     for child in children:
         for kind in (*child.subscribes, *child.publishes):
             known = classes.setdefault(kind.__name__, kind)
             if known is not kind:
                 faults.append(
-                    f"{child.name}: message {kind.__name__} of {kind.__module__} has the name of another one in "
-                    f"{known.__module__}; a name is a topic, rename one"
+                    f"{_at(child)}{child.name}: message {kind.__name__} of {kind.__module__} has the name of another "
+                    f"one in {known.__module__}; a name is a topic, rename one"
                 )
         for kind in child.publishes:
-            speakers.setdefault(kind.__name__, []).append(child.name)
+            speakers.setdefault(kind.__name__, []).append(child)
         for kind in child.subscribes:
-            hearers.setdefault(kind.__name__, []).append(child.name)
+            hearers.setdefault(kind.__name__, []).append(child)
         said = {kind.__name__ for kind in child.publishes}
         for promise in child.promises:
             if promise.topic not in said:
                 near = difflib.get_close_matches(promise.topic, said, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                faults.append(f"{child.name}: promises {promise.topic}, which it does not publish{hint}")
+                faults.append(f"{_at(child)}{child.name}: promises {promise.topic}, which it does not publish{hint}")
     free = set(outside)
     for topic in sorted(hearers):
         if topic not in speakers and topic not in free:
-            faults.append(f"{topic}: heard by {', '.join(hearers[topic])}, said by nobody in this tree")
+            heard = ", ".join(child.name for child in hearers[topic])
+            faults.append(f"{_at(hearers[topic][0])}{topic}: heard by {heard}, said by nobody in this tree")
     for topic in sorted(speakers):
         if topic not in hearers and topic not in free and classes[topic].delivery is not Delivery.SYSTEM:
-            faults.append(f"{topic}: said by {', '.join(speakers[topic])}, heard by nobody in this tree")
+            said_by = ", ".join(child.name for child in speakers[topic])
+            faults.append(f"{_at(speakers[topic][0])}{topic}: said by {said_by}, heard by nobody in this tree")
     return faults
 
 
@@ -72,6 +76,11 @@ def routes(children: Sequence[Declared], sockets: str) -> dict[str, tuple[Route,
         for speaker in children:
             topics = tuple(sorted(wanted & {kind.__name__ for kind in speaker.publishes}))
             if topics and speaker.name != hearer.name:
-                lines.append(Route(sender=speaker.name, endpoint=endpoint_of(sockets, speaker.name), topics=topics))
+                endpoint = endpoint_of(sockets, speaker.node or speaker.name)
+                lines.append(Route(sender=speaker.name, endpoint=endpoint, topics=topics))
         book[hearer.name] = tuple(lines)
     return book
+
+
+def _at(child: Declared) -> str:
+    return f"{child.place} " if child.place else ""

@@ -8,10 +8,13 @@ counter-probes at most once in 30 s per check while the same answer repeats.
 from __future__ import annotations
 
 import asyncio
+import math
+import shlex
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from supervisor.runtime import probes
 from supervisor.runtime.probes import Answer, Lost, Processes
@@ -22,6 +25,28 @@ KEPT = 1000  # answers nobody drained; the oldest go first
 AT_ONCE = 16
 COUNTER_EVERY_S = 30.0
 FASTEST_S = 0.1  # no check is asked more often
+
+
+def unaskable(check: Check) -> str:
+    """Why this check could never be asked, in one sentence; "" when it can. Nothing is asked, and nobody."""
+    try:
+        if check.kind == "http":
+            url = urlsplit(check.target)
+            if url.scheme not in ("http", "https") or not url.hostname:
+                return f"{check.target!r} must read http://host:port/path"
+            url.port  # noqa: B018  raises for one that is no port
+        elif check.kind == "tcp":
+            probes.host_port(check.target)
+        elif check.kind == "exec":
+            if not shlex.split(check.target):
+                return "the command line is empty"
+        else:
+            return f"kind is {check.kind!r}, it must be http, tcp or exec"
+    except ValueError as error:
+        return f"{check.target!r}: {error}"
+    if not (0 < check.every_s < math.inf and 0 < check.timeout_s < math.inf):
+        return f"every_s is {check.every_s!r} and timeout_s {check.timeout_s!r}; both must be positive and finite"
+    return ""
 
 
 class Checks:

@@ -112,7 +112,7 @@ async def ask(check: Check, processes: Processes, *, timeout_s: float | None = N
         if check.kind == "http":
             return await asyncio.wait_for(_ask_http(check), limit_s)
         if check.kind == "tcp":
-            host, port = _host_port(check.target)
+            host, port = host_port(check.target)
             _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), limit_s)
             writer.close()
             return Answer(ok=True)
@@ -144,7 +144,7 @@ async def counter(check: Check, pid: int, first: Answer, processes: Processes) -
             url = urlsplit(check.target)
             host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
         else:
-            url, (host, port) = None, _host_port(check.target)
+            url, (host, port) = None, host_port(check.target)
     except ValueError:
         return first
     if first.reason in ("refused", "connection failed", "name resolution"):
@@ -364,7 +364,8 @@ def _reap(pidfd: int) -> int | None:
     return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
 
 
-def _host_port(target: str) -> tuple[str, int]:
+def host_port(target: str) -> tuple[str, int]:
+    """The two halves of a tcp target. Raises ValueError when it is none."""
     url = urlsplit(f"tcp://{target}")
     if not url.hostname or url.port is None:
         raise ValueError('it must read "host:port"')

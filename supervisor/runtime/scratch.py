@@ -1,20 +1,21 @@
 """The scratch process: everything that could be wrong with a tree is found here, before anything starts.
 
-It imports every actor class (the root never does), checks specs, signatures and arguments, audits the wiring, and
-compiles the plan. All faults at once, one sentence each. `qt check` prints them; `qt up` runs it first.
+It imports every actor class (the root never does), constructs it, holds its arguments and collaborators against what it
+declares, audits the wiring, and compiles the plan. All faults at once, each one line: where it was written, who, what
+is wrong. `qt check` prints them; `qt up` runs it first.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import inspect
 import json
+import math
 import os
-import pickle
 import sys
 import tempfile
-import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ import msgspec
 
 from supervisor import spec as specs
 from supervisor import wiring
-from supervisor.actor import Actor
 from supervisor.loading import CannotLoad, load
-from supervisor.message import Message
 from supervisor.plan import Draft, Plan, endpoint_of, save
-from supervisor.spec import ActorStart, NodeStart, ZygoteSpec
+from supervisor.runtime import checks, inspection, places
+from supervisor.runtime.inspection import Fault
+from supervisor.spec import ActorStart, ChildSpec, DynamicSpec, NodeStart, SupervisorSpec, ZygoteSpec
 
 LONGEST_IPC_PATH = 107
+PREFIX = "qt-"
 EX_CONFIG = 78
 
 
@@ -40,37 +42,52 @@ class CannotStart(ValueError):
         self.faults = faults
 
 
-def compile_plan(draft: Draft, *, home: Path, sockets: str) -> Plan:
-    """Check the draft and compile it.
+def compile_plan(draft: Draft, *, home: Path, sockets: str, source: places.Source | None = None) -> Plan:
+    """Check the draft and compile it. `source` knows where the tree was written.
 
     Raises:
         CannotStart: with every fault found, in the order of the tree.
     """
     tree = draft.tree
-    faults = specs.check(tree)
+    written = source.line_of if source is not None else lambda _: ""
+    faults = [_placed(fault, tree, written) for fault in specs.check(tree)]
     roles = {zygote.role for zygote in draft.zygotes}
     declared: list[wiring.Declared] = []
-    for path, child in specs.walk(tree):
+    for path, child, node in _children(tree):
+        said: list[Fault] = []
         endpoint = endpoint_of(sockets, child.id).removeprefix("ipc://")
-        if len(endpoint) > LONGEST_IPC_PATH:
-            faults.append(
-                f"{path}: its socket path has {len(endpoint)} characters, {LONGEST_IPC_PATH} is the limit: {endpoint}"
-            )
-        if not isinstance(child.start, NodeStart):
-            continue
-        if child.start.role not in roles:
-            faults.append(f"{path}: role {child.start.role!r} has no zygote; known are {', '.join(sorted(roles))}")
-        for member in child.start.actors:
-            kind = _class_of(path, member, faults)
-            if kind is None:
-                continue
-            _check_arguments(path, member, kind, faults)
-            declared.append(
-                wiring.Declared(
-                    name=child.id, subscribes=kind.subscribes, publishes=kind.publishes, promises=child.promises
+        if not node and len(endpoint) > LONGEST_IPC_PATH:
+            said.append(
+                Fault(
+                    "", f"its socket path has {len(endpoint)} characters, {LONGEST_IPC_PATH} is the limit: {endpoint}"
                 )
             )
+        if isinstance(child.start, NodeStart) and child.start.role not in roles:
+            known = ", ".join(sorted(roles))
+            said.append(Fault("", f"role {child.start.role!r} has no zygote; known are {known}"))
+        said += [Fault("", f"{check.kind} check: {why}") for check in child.checks if (why := checks.unaskable(check))]
+        said += [
+            Fault("", f"promises {promise.topic} every {promise.at_least_every_s!r} s; it must be positive and finite")
+            for promise in child.promises
+            if not 0 < promise.at_least_every_s < math.inf
+        ]
+        for start in _actors(child):
+            kind, wrong = inspection.look(start)
+            said += wrong
+            if kind is not None:
+                declared.append(
+                    wiring.Declared(
+                        name=child.id,
+                        node=node,
+                        place=places.of(kind) if source is not None else "",
+                        subscribes=kind.subscribes,
+                        publishes=kind.publishes,
+                        promises=child.promises,
+                    )
+                )
+        faults += [f"{fault.place or written(child.id)} {path}: {fault.text}".lstrip() for fault in said]
     faults += wiring.audit(declared, draft.outside)
+    faults += [text for zygote in draft.zygotes for text in _zygote_faults(zygote)]
     if faults:
         raise CannotStart(faults)
     return Plan(
@@ -92,34 +109,37 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str) -> Plan:
     )
 
 
-def built(path: str, arguments: dict[str, Any], home: Path) -> Draft:
+def draft_of(build: Callable[..., Any], arguments: dict[str, Any], home: Path) -> Draft:
     """What the build function returns, as a draft. It is given `home` when it has a parameter of that name.
 
     A bare tree, or a draft without zygotes, gets one zygote per role, which imports the modules of its actors.
 
     Raises:
-        CannotLoad: there is no such function. CannotStart: it returned something else. Its own errors pass through.
+        CannotStart: it returned something else. Its own errors pass through.
     """
-    build = load(path)
     if "home" in inspect.signature(build).parameters:
         arguments = {"home": str(home), **arguments}
     given = build(**arguments)
-    draft = Draft(tree=given) if isinstance(given, specs.SupervisorSpec) else given
+    draft = Draft(tree=given) if isinstance(given, SupervisorSpec) else given
     if not isinstance(draft, Draft):
-        raise CannotStart([f"{path} returned {given!r}; a build function returns a SupervisorSpec or a Draft"])
+        what = f"{build.__name__} returned {given!r}; a build function returns a SupervisorSpec or a Draft"
+        raise CannotStart([f"{places.of(build)} {what}"])
     folder = str(Path(inspect.getfile(build)).resolve().parent)
     return msgspec.structs.replace(
         draft, zygotes=draft.zygotes or zygotes_of(draft.tree), own_roots=draft.own_roots or (folder,)
     )
 
 
-def zygotes_of(tree: specs.SupervisorSpec) -> tuple[ZygoteSpec, ...]:
+def zygotes_of(tree: SupervisorSpec) -> tuple[ZygoteSpec, ...]:
     """One per role, with the modules that its nodes need: enough for a tree that declares none."""
     imports: dict[str, dict[str, None]] = {}
-    for _, child in specs.walk(tree):
+    roles: dict[str, str] = {}
+    for _, child, node in _children(tree):
         if isinstance(child.start, NodeStart):
-            modules = imports.setdefault(child.start.role, {"supervisor.runtime.node": None})
-            modules.update(dict.fromkeys(member.path.partition(":")[0] for member in child.start.actors))
+            roles[child.id] = child.start.role
+            imports.setdefault(child.start.role, {"supervisor.runtime.node": None})
+        for start in _actors(child):
+            imports[roles[node or child.id]][start.path.partition(":")[0]] = None
     return tuple(ZygoteSpec(role=role, imports=tuple(modules)) for role, modules in imports.items())
 
 
@@ -136,9 +156,14 @@ def sockets_of(home: Path) -> str:
         known = Path(record.read_text().strip())
         if known.is_dir() and known.stat().st_uid == os.getuid():
             return str(known)
-    made = tempfile.mkdtemp(prefix="qt-")
+    made = tempfile.mkdtemp(prefix=PREFIX)
     record.write_text(made + "\n")
     return made
+
+
+def like_sockets() -> str:
+    """A path as long as the one that `sockets_of` would make; nothing is made."""
+    return f"{tempfile.gettempdir()}/{PREFIX}{'x' * 8}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -154,9 +179,17 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     home: Path = given.home.resolve()
     try:
-        plan = compile_plan(built(given.build, json.loads(given.arguments), home), home=home, sockets=sockets_of(home))
-    except (CannotStart, specs.InvalidSpec, CannotLoad) as error:
+        build = load(given.build)
+        draft = draft_of(build, json.loads(given.arguments), home)
+        sockets = like_sockets() if given.check else sockets_of(home)
+        plan = compile_plan(draft, home=home, sockets=sockets, source=places.Source(build))
+    except CannotStart as error:
         print(error, file=sys.stderr)
+        return EX_CONFIG
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a build function that raises is a fault like any other
+        known = isinstance(error, CannotLoad | specs.InvalidSpec)
+        what = str(error) if known else f"{given.build}: {type(error).__name__}: {error}"
+        print(f"{places.of_error(error)} {what}".lstrip(), file=sys.stderr)
         return EX_CONFIG
     if not given.check:
         save(plan)
@@ -165,37 +198,45 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _class_of(path: str, member: ActorStart, faults: list[str]) -> type[Actor] | None:
-    try:
-        kind = load(member.path)
-    except Exception as error:  # noqa: BLE001  whatever a module raises at import is a fault to report, not ours to judge
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        faults.append(
-            f"{last.filename}:{last.lineno} {path}: {member.path} cannot be imported: {type(error).__name__}: {error}"
-        )
-        return None
-    if not (isinstance(kind, type) and issubclass(kind, Actor)):
-        faults.append(f"{path}: {member.path} is no Actor class")
-        return None
-    for name in ("subscribes", "publishes"):
-        for word in getattr(kind, name):
-            if not (isinstance(word, type) and issubclass(word, Message)):
-                faults.append(f"{path}: {member.path}.{name} holds {word!r}, which is no Message class")
-                return None
-    return kind
+def _children(tree: SupervisorSpec) -> Iterator[tuple[str, ChildSpec, str]]:
+    """(path, child, the node it lives in or ""): every leaf, the actors inside nodes, and what templates would make."""
+    for path, unit in specs.units(tree):
+        child = unit.template if isinstance(unit, DynamicSpec) else unit
+        if not isinstance(child, ChildSpec):
+            continue
+        yield path, child, ""
+        for below, member in specs.members(child):
+            yield f"{path.rpartition('/')[0]}/{below}", member, child.id
 
 
-def _check_arguments(path: str, member: ActorStart, kind: type[Actor], faults: list[str]) -> None:
-    arguments: Mapping[str, Any] = pickle.loads(member.arguments) if member.arguments else {}
-    try:
-        inspect.signature(kind.init).bind(None, **arguments)
-    except TypeError as error:
-        code = kind.init.__code__
-        faults.append(f"{code.co_filename}:{code.co_firstlineno} {path}: {member.path}.init: {error}")
-    try:
-        kind()
-    except Exception as error:  # noqa: BLE001  see _class_of
-        faults.append(f"{path}: {member.path}() cannot be constructed: {type(error).__name__}: {error}")
+def _actors(child: ChildSpec) -> tuple[ActorStart, ...]:
+    if isinstance(child.start, ActorStart):
+        return (child.start,)
+    return child.start.actors if isinstance(child.start, NodeStart) else ()
+
+
+def _placed(fault: str, tree: SupervisorSpec, written: Callable[[str], str]) -> str:
+    """A sentence about a spec begins with its path; its place goes in front of that."""
+    paths = [(path, unit.id) for path, unit in specs.units(tree)]
+    paths += [(path, child.id) for path, child, _ in _children(tree)]
+    hit = max((item for item in paths if fault.startswith(f"{item[0]}: ")), key=lambda item: len(item[0]), default=None)
+    return f"{written(hit[1] if hit is not None else tree.id)} {fault}".lstrip()
+
+
+def _zygote_faults(zygote: ZygoteSpec) -> Iterator[str]:
+    """What it imports and prepares must exist; importing all of it here would cost what zygotes are there to save."""
+    for module in zygote.imports:
+        try:
+            found = importlib.util.find_spec(module) is not None
+        except ModuleNotFoundError:
+            found = False
+        if not found:
+            yield f"zygote {zygote.role}: there is no module {module} to import"
+    if zygote.prepare:
+        try:
+            load(zygote.prepare)
+        except CannotLoad as error:
+            yield f"zygote {zygote.role}: {error}"
 
 
 if __name__ == "__main__":
