@@ -26,6 +26,7 @@ class SupervisionKind(StrEnum):
     STOPPING = "stopping"
     STOPPED = "stopped"
     KILLING = "killing"
+    ZOMBIE = "zombie"  # a thread that would not end is fenced, and its node goes down for it
     QUARANTINED = "quarantined"
     RELEASED = "released"
     EXHAUSTED = "exhausted"
@@ -87,6 +88,7 @@ SENTENCES: dict[SupervisionKind, str] = {
     SupervisionKind.STOPPING: "{id} incarnation {incarnation} is asked to stop ({cause}): {detail}",
     SupervisionKind.STOPPED: "{id} is down ({cause}): {detail}",
     SupervisionKind.KILLING: "{id} incarnation {incarnation} is being killed ({cause}): {detail}",
+    SupervisionKind.ZOMBIE: "{id} incarnation {incarnation} is a zombie, its node is recycled: {detail}",
     SupervisionKind.QUARANTINED: "{id} is quarantined ({cause}): {detail}; release it with `qt release {id}`",
     SupervisionKind.RELEASED: "{id} is released from quarantine and starts with a clean record",
     SupervisionKind.EXHAUSTED: "{id} has spent its restarts: {detail}",

@@ -7,15 +7,18 @@ and writes the plan; the root only reads it. So no line of supervised code, and 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from supervisor.message import Provenance
+from supervisor.moves import Kept
 from supervisor.phases import Phase
-from supervisor.spec import ActorStart, SupervisorSpec, ZygoteSpec
+from supervisor.spec import ActorStart, ChildSpec, NodeStart, SupervisorSpec, ZygoteSpec, members
 
 PLAN_SCHEMA = 1
+LONGEST_STOP_S = 3600.0
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,25 +85,32 @@ class NodeBoot(msgspec.Struct, frozen=True, kw_only=True):
     own_roots: tuple[str, ...]
     replay: bool = False  # `now()` is the event time of the last delivered message
     shutdown_s: float = 5.0
+    group: SupervisorSpec | None = None  # instead of `actors`
+    hears: dict[str, tuple[Route, ...]] = {}  # the routes of each actor of the group
+    kept: dict[str, Kept] = {}  # what of the group is not to be started: stopped by an operator, or quarantined
 
 
-def boot_of(
-    plan: Plan, name: str, actors: tuple[ActorStart, ...], incarnation: int, root_pid: int, shutdown_s: float
-) -> NodeBoot:
-    """The boot record of one incarnation of the child `name`."""
+def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept: Mapping[str, Kept]) -> NodeBoot:
+    """The boot record of one incarnation of a child that is a node. `kept`: who in the whole tree stays down."""
+    start = child.start
+    assert isinstance(start, NodeStart)
+    names = [member.id for _, member in members(child)]
     return NodeBoot(
-        name=name,
+        name=child.id,
         incarnation=incarnation,
         root_pid=root_pid,
-        actors=actors,
-        routes=plan.routes.get(name, ()),
-        endpoint=endpoint_of(plan.sockets, name),
+        actors=start.actors,
+        routes=plan.routes.get(child.id, ()),
+        endpoint=endpoint_of(plan.sockets, child.id),
         home=plan.home,
         provenance=plan.provenance,
         seed=plan.seed,
         own_roots=plan.own_roots,
         replay=plan.mode == "replay",
-        shutdown_s=shutdown_s,
+        shutdown_s=min(child.shutdown_s, LONGEST_STOP_S),
+        group=start.group,
+        hears={name: plan.routes[name] for name in names if plan.routes.get(name)},
+        kept={name: kept[name] for name in names if name in kept},
     )
 
 

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import zmq
 
@@ -21,21 +21,72 @@ RECONNECT_FIRST_MS = 5  # a replaced publisher is found after ~9 ms instead of 1
 RECONNECT_MOST_MS = 50
 BELL = b"\0bell"  # no topic begins with a zero byte
 TUNINGS_MOST = 200
+SOCKETS_MOST = 8192
 AT_ONCE_S = 20e-6  # a frame that is there already is received in about a microsecond
 
 
 class Publisher:
-    """The node's voice. Used by one thread."""
+    """The node's voice. Used by one thread, unless it is `shared` by the actors of a group: then each send takes a lock
+    (a tenth of a microsecond; a socket of ZeroMQ breaks under two threads)."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, *, shared: bool = False) -> None:
         self._socket = context.socket(zmq.PUB)
         self._socket.set(zmq.SNDHWM, SEND_QUEUE)
         self._socket.set(zmq.LINGER, 200)
         self._socket.bind(endpoint)
-        self.send = self._socket.send  # bytes -> None; never blocks on PUB
+        self._lock = threading.Lock()
+        self.send: Any = self._send_in_turn if shared else self._socket.send  # bytes -> None; never blocks on PUB
 
     def close(self) -> None:
         self._socket.close()
+
+    def _send_in_turn(self, frame: bytes) -> None:
+        with self._lock:
+            self._socket.send(frame)
+
+
+class Ear(Protocol):
+    """What an inbox needs of the thing its thread waits in. `ring` may be called by any thread."""
+
+    beat_s: float  # an idle actor turns its loop at least this often
+    alone: bool
+
+    def connect(self, endpoint: str, topics: Iterable[bytes]) -> None: ...
+    def first(self) -> bytes | None: ...
+    def rest(self, most: int) -> Iterator[bytes]: ...
+    def wait(self, timeout_s: float) -> bytes | None: ...
+    def ring(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Deaf:
+    """The ear of an actor that subscribes to nothing: a bell without a socket, so a light actor has no descriptor."""
+
+    beat_s = 0.4  # there may be hundreds of them in a process
+    alone = True
+
+    def __init__(self) -> None:
+        self._bell = threading.Event()
+
+    def connect(self, endpoint: str, topics: Iterable[bytes]) -> None:
+        raise RuntimeError(f"an actor without subscriptions cannot hear {list(topics)} from {endpoint}")
+
+    def first(self) -> bytes | None:
+        return None
+
+    def rest(self, most: int) -> Iterator[bytes]:
+        return iter(())
+
+    def wait(self, timeout_s: float) -> bytes | None:
+        self._bell.wait(timeout_s)
+        self._bell.clear()
+        return None
+
+    def ring(self) -> None:
+        self._bell.set()
+
+    def close(self) -> None:
+        return
 
 
 class Listener:
@@ -45,6 +96,8 @@ class Listener:
     (measured); so the bell is a frame, too, from a PUB socket within the process. `ring` may be called by any thread,
     everything else belongs to the actor's.
     """
+
+    beat_s = 0.25
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self._socket = context.socket(zmq.SUB)
@@ -120,4 +173,6 @@ class Listener:
 
 def context() -> zmq.Context[zmq.Socket[bytes]]:
     """A fresh context with one I/O thread. Made after the fork: an inherited one hangs for ever (measured)."""
-    return zmq.Context(io_threads=1)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+    context.set(zmq.MAX_SOCKETS, SOCKETS_MOST)  # two for each actor that hears; 1,023 is the default
+    return context

@@ -2,11 +2,15 @@
 
 pykka's traps are closed here (all measured): a failing `on_start` calls no hook; `SystemExit` in one actor stops all; a
 stop waits behind the backlog; the inbox is unbounded; "not alive" is not "gone". So: our own inbox, every
-`BaseException` recorded with its traceback and contained, and death is the thread's last act, not a flag.
+`BaseException` recorded with its traceback and contained, and death is the end of the thread, not a flag.
+
+All code of others runs in the actor's own thread, its import and its construction too: whoever starts a host neither
+waits for it nor catches its errors.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -28,6 +32,15 @@ class Ending(NamedTuple):
     phase: str
     error: BaseException | None
     in_hand: str
+    incarnation: int = 0
+
+
+class Cast(NamedTuple):
+    """An actor ready for its `init`."""
+
+    actor: Actor
+    arguments: dict[str, Any]
+    transaction: Transaction
 
 
 class _Turn(NamedTuple):
@@ -57,48 +70,66 @@ class _Lane:
 
 
 class Host(pykka.ThreadingActor):
-    """Runs `actor` until it is asked to stop or raises; tells `ended` exactly once, as the thread's last act."""
+    """Runs what `build` makes until it is asked to stop or raises; tells `ended` exactly once, as the last act of its
+    thread. `phase` may be read by any thread: it says how far one that will not end has come."""
 
-    use_daemon_thread = True
+    _tx: Transaction
+    _actor: Actor
+    thread: threading.Thread
 
     def __init__(
         self,
-        actor: Actor,
-        arguments: dict[str, Any],
+        name: str,
+        incarnation: int,
+        build: Callable[[], Cast],
         inbox: Inbox,
-        transaction: Transaction,
         slot: vitals.Slot,
         ended: Callable[[Ending], None],
     ) -> None:
         super().__init__()
         lane: Any = self.actor_inbox
         lane.inbox = inbox
-        self._actor = actor
-        self._arguments = arguments
+        self._name, self._incarnation = name, incarnation
+        self._build = build
         self._inbox = inbox
-        self._tx = transaction
         self._dials = slot.words
         self._ended = ended
         self._finished = False
         self._count = 0
-        self._phase = "init"
+        self.phase = "import"
         self._in_hand = ""
+
+    @classmethod
+    def run(cls, *arguments: Any) -> Host:
+        """What pykka's `start` does; it returns a reference, and we want the thread."""
+        host = cls(*arguments)
+        pykka.ActorRegistry.register(host.actor_ref)
+        host._start_actor_loop()
+        return host
 
     @staticmethod
     def _create_actor_inbox() -> Any:
         return _Lane()
 
+    def _start_actor_loop(self) -> None:
+        self.thread = threading.Thread(target=self._actor_loop, name=self._name, daemon=True)
+        self.thread.start()
+
     def on_start(self) -> None:
         """pykka calls no hook when this raises, so nothing may leave it."""
         try:
             self._dials[vitals.STARTED] = time.monotonic_ns()
+            self._actor, arguments, self._tx = self._build()
+            self.phase = "init"
             self._actor.ctx = self._tx
-            self._actor.init(**self._arguments)
+            self._actor.init(**arguments)
             self._tx.commit()
             if self._actor.ready_after_init:
                 self._tx.ready()
-            self._phase = "first-work"
+            self.phase = "first-work"
             for envelope in self._tx.catch_up():
+                if self._inbox.stopping:
+                    break
                 if self._tx.is_fresh(envelope):
                     self._handle(envelope.body, envelope)
             self._tx.commit()
@@ -119,9 +150,10 @@ class Host(pykka.ThreadingActor):
         dials = self._dials
         dials[vitals.LOOPS] += 1
         if batch.stop is not None:
-            self._phase = "terminate"
-            self._actor.terminate(batch.stop)
-            self._tx.commit()
+            self.phase = "terminate"
+            if not self._tx.fenced:
+                self._actor.terminate(batch.stop)
+                self._tx.commit()
             self._end(None)
             return
         if batch.messages or batch.frames:
@@ -129,17 +161,21 @@ class Host(pykka.ThreadingActor):
                 dials[vitals.QUEUED] = len(batch.messages)
                 dials[vitals.OLDEST_QUEUED] = time.monotonic_ns()
                 for message in batch.messages:
+                    if self._inbox.stopping:
+                        break
                     if type(message) is not Down or self._tx.monitors.expects(message):
                         self._handle(message, None)
             hear, handle = self._tx.hear, self._handle
             for frame in batch.frames:
+                if self._inbox.stopping:
+                    break
                 for envelope in hear(frame):
                     if envelope.body.delivery is Delivery.LATEST or self._tx.is_fresh(envelope):
                         handle(envelope.body, envelope)
             self._tx.commit()
             dials[vitals.IN_HAND_SINCE] = 0
-            if self._phase == "first-work" and dials[vitals.PROGRESS]:
-                self._phase = "steady"
+            if self.phase == "first-work" and dials[vitals.PROGRESS]:
+                self.phase = "steady"
             dials[vitals.QUEUED] = self._inbox.depth()
             dials[vitals.OLDEST_QUEUED] = 0
             dials[vitals.DROPPED] = self._inbox.dropped
@@ -165,7 +201,6 @@ class Host(pykka.ThreadingActor):
         if self._finished:
             return
         self._finished = True
-        phase = self._phase
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
-        self._ended(Ending(self._tx.name, phase, error, self._in_hand))
+        self._ended(Ending(self._name, self.phase, error, self._in_hand, self._incarnation))

@@ -1,8 +1,15 @@
 """The inbox of one actor: a control lane that overtakes, a bounded lane from other threads, timers, and the wire.
 
-pykka's own inbox is one unbounded queue where a stop waits behind every tick. Here control comes first, LATEST messages
-conflate by key (the newest stays, drops are counted), and a full lane is the poster's problem (`InboxFull`), never the
-actor's memory.
+pykka's own inbox is one unbounded queue where a stop waits behind every tick. Here a stop is seen before the next
+message, the supervisor's words before the next batch, and every lane has a bound and says what happens beyond it:
+
+    posted, LATEST       the newest of each key stays; beyond 10,000 keys the oldest goes; both are counted (`dropped`)
+    posted, EVERY/SYSTEM beyond 10,000 the poster gets `InboxFull`: a port must know that its word was not taken
+    timers               beyond 10,000 the actor itself gets `InboxFull`, and with it an end that has a name
+    from the wire        ZeroMQ drops beyond its queue; a hole in EVERY is refilled from the sender's journal, in order
+
+What still waits when the actor ends is dropped: EVERY from the wire was not marked as handled and comes again to the
+next incarnation, what a port had posted it asks its venue for again (starting is recovering).
 """
 
 from __future__ import annotations
@@ -16,15 +23,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from supervisor.message import Delivery, Message
-from supervisor.runtime.bus import Listener
+from supervisor.runtime.bus import Ear
 
 POSTED_MOST = 10_000
-FRAMES_MOST = 256  # frames handled per batch, which is one commit
-BEAT_S = 0.25  # an idle actor turns its loop at least this often
+TIMERS_MOST = 10_000
+FRAMES_MOST = 256  # frames, or posted messages, handled per batch, which is one commit
 
 
 class InboxFull(RuntimeError):
-    """A port posts faster than its actor handles, and what it posts may not be dropped."""
+    """More waits than the lane holds, and it may not be dropped: the port posts faster than its actor handles."""
 
 
 class Batch(NamedTuple):
@@ -38,10 +45,11 @@ class Batch(NamedTuple):
 class Inbox:
     """`post`, `tell`, `stop`: any thread. `get`, `after`: the actor's thread."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Ear) -> None:
         self._listener = listener
         self._lock = threading.Lock()
         self._stop: str | None = None
+        self.stopping = False  # asked to end: the rest of the batch in hand is not handled any more
         self._latest: dict[tuple[type, str], Message] = {}
         self._kept: deque[Message] = deque()
         self._control: deque[Message] = deque()
@@ -60,6 +68,9 @@ class Inbox:
             if message.delivery is Delivery.LATEST:
                 key = (type(message), message.key())
                 if key in self._latest:
+                    self.dropped += 1
+                elif len(self._latest) >= POSTED_MOST:
+                    del self._latest[next(iter(self._latest))]
                     self.dropped += 1
                 self._latest[key] = message
             else:
@@ -81,10 +92,17 @@ class Inbox:
     def stop(self, reason: str) -> None:
         """Ask the actor to end; overtakes everything."""
         self._stop = reason
+        self.stopping = True
         self._listener.ring()
 
     def after(self, delay_s: float, message: Message) -> None:
-        """Have `message` handled after `delay_s` of monotonic time."""
+        """Have `message` handled after `delay_s` of monotonic time.
+
+        Raises:
+            InboxFull: 10,000 timers run already; an actor that sets them faster than they come due is wrong.
+        """
+        if len(self._timers) >= TIMERS_MOST:
+            raise InboxFull(f"{TIMERS_MOST} timers wait; the next is {type(message).__name__}")
         heapq.heappush(self._timers, (time.monotonic() + delay_s, next(self._order), message))
 
     def depth(self) -> int:
@@ -106,17 +124,20 @@ class Inbox:
                     messages.append(heapq.heappop(timers)[2])
             if self._signalled:
                 with self._lock:
-                    self._signalled = False
                     messages[:0] = self._control
                     self._control.clear()
-                    messages.extend(self._kept)
-                    self._kept.clear()
-                    messages.extend(self._latest.values())
-                    self._latest.clear()
+                    if len(self._kept) <= FRAMES_MOST:
+                        messages.extend(self._kept)
+                        self._kept.clear()
+                        messages.extend(self._latest.values())
+                        self._latest.clear()
+                    else:
+                        messages.extend(self._kept.popleft() for _ in range(FRAMES_MOST))
+                    self._signalled = bool(self._kept)
             if messages or waited:
                 frame = self._listener.first()
                 return Batch(None, messages, () if frame is None else self._from(frame))
-            timeout = BEAT_S
+            timeout = self._listener.beat_s
             if timers:
                 timeout = min(timeout, max(0.0, timers[0][0] - time.monotonic()))
             frame = self._listener.wait(timeout)  # at once when one is there already

@@ -131,6 +131,11 @@ class JournalReader:
                 return None  # not there yet, or unreadable: the caller sees "nothing recorded" and asks again
         return self._db
 
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
     def since(self, topic: str, seq: int, limit: int = 10_000) -> list[Said]:
         """At most `limit` records of the topic after `seq`, in order."""
         db = self._open()

@@ -19,10 +19,11 @@ from supervisor.words import State
 
 
 class Counters:
-    """`run/incarnations.json`: name -> last incarnation, so that fences hold over a restart of the root."""
+    """`run/incarnations.json`: name -> last incarnation, so that fences hold over a restart of the root. A node with a
+    group keeps one of its own for its actors, so that theirs hold over a restart of the node."""
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / "run" / "incarnations.json"
+    def __init__(self, home: Path, node: str = "") -> None:
+        self._path = home / "run" / (f"incarnations-{node.replace(':', '_')}.json" if node else "incarnations.json")
         self.values = {str(k): v for k, v in _read(self._path).items() if isinstance(v, int)}
 
     def started(self, id: str, incarnation: int) -> None:

@@ -179,10 +179,7 @@ class Root(runner.Owner):
         assert isinstance(start, NodeStart)
         life.line, theirs = link.pair()
         self.runner.watch_line(life)
-        boot = plans.boot_of(
-            self.plan, life.id, start.actors, life.incarnation, os.getpid(), min(life.spec.shutdown_s, 3600.0)
-        )
-
+        boot = plans.boot_of(self.plan, life.spec, life.incarnation, os.getpid(), self.intent.kept())
         birth = Birth(
             name=life.id,
             boot=boot,

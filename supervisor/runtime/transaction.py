@@ -45,6 +45,13 @@ class Marks(Message, frozen=True, kw_only=True):
     last: dict[str, int]
 
 
+class Fenced(BaseException):
+    """This incarnation was given up while its thread still ran: nothing it says or does counts any more.
+
+    No `Exception`, so that no handler of the actor's own takes it for a fault to be lived with.
+    """
+
+
 class NoRoute(RuntimeError):
     """A message to somebody who is not in the address book."""
 
@@ -91,6 +98,7 @@ class Transaction:
         ask_root: Callable[[str, bytes], None],
         say_ready: Callable[[], None],
         complain: Callable[[str], None],
+        tokens_after: int = 0,
     ) -> None:
         self.name = name
         self.incarnation = incarnation
@@ -104,7 +112,7 @@ class Transaction:
         self._dials = slot.words
         self._ask_root = ask_root
         self._say_ready = say_ready
-        self.monitors = Watching(name)
+        self.monitors = Watching(name, tokens_after)
         self._complain = complain
         self._decoder = Decoder((*kinds, Marks))
         self._every = {kind.__name__ for kind in kinds if kind.delivery is Delivery.EVERY}
@@ -124,6 +132,7 @@ class Transaction:
         self._marks_due = 0.0
         self.refused = 0
         self.lost = 0
+        self.fenced = False
 
     # ------------------------------------------------------------------ the door (see context.py for the meaning)
 
@@ -312,6 +321,9 @@ class Transaction:
             if envelope.seq == last + 1:
                 return (envelope,)
             return (*self._refill(envelope.sender, name, last, envelope.seq - 1), envelope)
+        if envelope.incarnation < self._fences.get(envelope.sender, 0):
+            return ()  # SYSTEM words of a previous life count as little as its LATEST ones
+        self._fences[envelope.sender] = envelope.incarnation
         return (envelope,)
 
     def catch_up(self) -> list[Envelope]:
@@ -352,8 +364,25 @@ class Transaction:
         del self._tray[mark:]
         self._hand = None
 
+    def fence(self) -> None:
+        """From any thread: this incarnation has no effects any more, and its next try to have one raises `Fenced`.
+
+        What costs nothing while there is no fence: the door's methods are replaced, `commit` looks at the flag.
+        """
+        self.fenced = True
+        self._send = self._refuse
+        for name in ("publish", "send", "call", "after", "post", "progress", "ready", "monitor", "phase_done", "beat"):
+            setattr(self, name, self._refuse)
+
+    def _refuse(self, *_: object, **__: object) -> Any:
+        raise Fenced(
+            f"{self.name} incarnation {self.incarnation} is fenced: it was given up while its thread still ran"
+        )
+
     def commit(self) -> None:
         """Make the batch durable, then release its effects in order."""
+        if self.fenced:
+            self._refuse()
         self._hand = None
         tray = self._tray
         if self._journal is not None and (self._newly_heard or tray):
@@ -367,6 +396,8 @@ class Transaction:
         sent = 0
         for effect in tray:
             if effect.call is not None:
+                if self.fenced:  # the port's call before this one hung
+                    self._refuse()
                 effect.call(*effect.arguments)
             else:
                 self._send(effect.frame)
@@ -392,6 +423,8 @@ class Transaction:
     def close(self) -> None:
         if self._journal is not None:
             self._journal.close()
+        for reader in self._readers.values():
+            reader.close()
 
     # ------------------------------------------------------------------ holes
 

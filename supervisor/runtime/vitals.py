@@ -16,9 +16,9 @@ import msgspec
 MAGIC = 0x51545649_00000001  # "QTVI", layout 1
 HEADER_WORDS = 8  # magic, pid, incarnation, slots, 4 reserved
 SLOT_WORDS = 24  # 16 dials, 8 words of name
-NAME_WORD = 16
-MAX_SLOTS = 16
-SIZE = (HEADER_WORDS + MAX_SLOTS * SLOT_WORDS) * 8
+DIALS = 16
+NAME_WORD = DIALS
+MAX_SLOTS = 1024  # a thread each
 
 (
     LOOPS,
@@ -27,7 +27,7 @@ SIZE = (HEADER_WORDS + MAX_SLOTS * SLOT_WORDS) * 8
     DROPPED,
     QUEUED,
     IN_HAND_SINCE,
-    RESERVED,
+    LIFE,  # the actor's own incarnation inside a node with a group, else 0: it is that of the node
     LAST_PROGRESS,
     OLDEST_QUEUED,
     STARTED,
@@ -41,7 +41,8 @@ class ActorVitals(msgspec.Struct, frozen=True, kw_only=True):
 
     actor: str
     pid: int
-    incarnation: int
+    incarnation: int  # of the node
+    life: int  # of the actor inside a node with a group, else 0
     loops: int  # turns of the actor's loop; at least two a second, also when idle
     handled: int
     out: int
@@ -64,6 +65,17 @@ class Slot:
     def __init__(self, words: memoryview) -> None:
         self.words = words
 
+    def begin(self, incarnation: int) -> None:
+        """A new life of this actor in the same node: the dials of the previous one do not shine through."""
+        for dial in range(DIALS):
+            self.words[dial] = 0
+        self.words[LIFE] = incarnation
+
+    def end(self) -> None:
+        """It is down, and nothing of it is stuck; what it has done stays to be read."""
+        for dial in (STARTED, IN_HAND_SINCE, QUEUED, OLDEST_QUEUED):
+            self.words[dial] = 0
+
 
 class Page:
     """The writer's side, made anew for each incarnation: the dials of the previous life do not shine through."""
@@ -71,14 +83,15 @@ class Page:
     def __init__(self, path: Path, incarnation: int, actors: tuple[str, ...]) -> None:
         if len(actors) > MAX_SLOTS:
             raise ValueError(f"{path.name}: {len(actors)} actors in one node; a vitals page has {MAX_SLOTS} slots")
+        size = (HEADER_WORDS + len(actors) * SLOT_WORDS) * 8
         path.parent.mkdir(parents=True, exist_ok=True)
         # A new file under the old name: a reader that still maps the previous life keeps its own page.
         fresh = path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.ftruncate(descriptor, SIZE)
-            self._map = mmap.mmap(descriptor, SIZE)
+            os.ftruncate(descriptor, size)
+            self._map = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)
         words = memoryview(self._map).cast("Q")
@@ -108,17 +121,18 @@ class Reader:
         """Map the page that now stands at the path; False when there is none."""
         try:
             with self._path.open("rb") as file:
-                page = mmap.mmap(file.fileno(), SIZE, access=mmap.ACCESS_READ)
+                page = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self._inode = os.fstat(file.fileno()).st_ino
         except (OSError, ValueError):
             self._words = None
             return False
-        words = memoryview(page).cast("Q")
-        if words[0] != MAGIC:
+        slots = (len(page) // 8 - HEADER_WORDS) // SLOT_WORDS
+        words = memoryview(page)[: len(page) // 8 * 8].cast("Q")
+        if slots < 0 or words[0] != MAGIC:
             self._words = None
             return False
         names = []
-        for index in range(min(words[3], MAX_SLOTS)):
+        for index in range(min(words[3], slots)):
             start = HEADER_WORDS + index * SLOT_WORDS + NAME_WORD
             raw = b"".join(words[start + i].to_bytes(8, "little") for i in range(8))
             names.append(raw.rstrip(b"\0").decode(errors="replace"))
@@ -140,6 +154,7 @@ class Reader:
                     actor=name,
                     pid=words[1],
                     incarnation=words[2],
+                    life=words[s + LIFE],
                     loops=words[s + LOOPS],
                     handled=words[s + HANDLED],
                     out=words[s + OUT],

@@ -18,10 +18,10 @@ class TooManyMonitors(RuntimeError):
 class Watching:
     """Used by the actor's own thread only."""
 
-    def __init__(self, actor: str) -> None:
+    def __init__(self, actor: str, after: int = 0) -> None:
         self._actor = actor
         self._tokens: dict[int, str] = {}
-        self._count = 0
+        self._count = after  # a later life in the same node: its tokens are none of the earlier one's
 
     def add(self, name: str) -> Monitor:
         """A new token for `name`.

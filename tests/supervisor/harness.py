@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 from supervisor.message import Provenance
+from supervisor.moves import Kept
 from supervisor.plan import NodeBoot, Route
 from supervisor.runtime import link
-from supervisor.spec import ActorStart, actor
+from supervisor.spec import ActorStart, SupervisorSpec, actor
 
 DEADLINE_S = 20.0
 
@@ -21,13 +22,17 @@ class Node:
         self,
         home: Path,
         name: str,
-        path: str,
+        path: str = "",
         *,
         incarnation: int = 1,
         routes: tuple[Route, ...] = (),
+        group: SupervisorSpec | None = None,
+        hears: dict[str, tuple[Route, ...]] | None = None,
+        kept: dict[str, Kept] | None = None,
+        shutdown_s: float = 5.0,
         **arguments: object,
     ) -> None:
-        starts: tuple[ActorStart, ...] = (actor(name, path, **arguments),)
+        starts: tuple[ActorStart, ...] = (actor(name, path, **arguments),) if path else ()
         boot = NodeBoot(
             name=name,
             incarnation=incarnation,
@@ -39,6 +44,10 @@ class Node:
             provenance=Provenance.SYNTHETIC,
             seed=1,
             own_roots=(str(Path(__file__).parents[2]),),
+            group=group,
+            hears=hears or {},
+            kept=kept or {},
+            shutdown_s=shutdown_s,
         )
         (home / "sockets").mkdir(parents=True, exist_ok=True)
         self.line, theirs = link.pair()
