@@ -212,14 +212,19 @@ def supervise(
 
 
 def make(kind: type[T], **fields: Any) -> T:
-    """Build a spec; an unknown field is refused with the nearest valid name (OTP ignores it, statement 20)."""
+    """Build a spec; an unknown field is refused with the nearest valid name (OTP ignores it, statement 20), a value of
+    the wrong kind with the field's name (17)."""
     known = kind.__struct_fields__
     for name in fields:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
             raise InvalidSpec(f"{kind.__name__} {fields.get('id', '')}: unknown field {name}{hint}")
-    return kind(**fields)
+    made = kind(**fields)
+    try:
+        return msgspec.convert(msgspec.structs.asdict(made), kind)
+    except msgspec.ValidationError as error:
+        raise InvalidSpec(f"{kind.__name__} {fields.get('id', '')}: {error}") from error
 
 
 def walk(spec: SupervisorSpec) -> Iterator[tuple[str, ChildSpec]]:
@@ -267,6 +272,8 @@ def check(spec: SupervisorSpec) -> list[str]:
             fault(path, "intensity", node.intensity, "it must be 0 or more")
         if not node.period_s > 0:
             fault(path, "period_s", node.period_s, "it must be more than 0")
+        if isinstance(node, DynamicSpec):
+            faults.extend(_check_dynamic(path, node))
         for item in node.children:
             where = f"{path}/{item.id}"
             if not item.id or "/" in item.id or any(c.isspace() for c in item.id):
@@ -276,6 +283,10 @@ def check(spec: SupervisorSpec) -> list[str]:
                     where, "id", item.id, f"it is already used by {seen[item.id]}; names are unique in the whole tree"
                 )
             seen[item.id] = where
+            if item.significant and item.restart is Restart.PERMANENT:
+                fault(where, "significant", True, "a permanent child never ends for good, so it cannot be significant")
+            elif item.significant and node.auto_shutdown is AutoShutdown.NEVER:
+                fault(where, "significant", True, f"auto_shutdown of {node.id} is never, so it would mean nothing")
             if isinstance(item, SupervisorSpec):
                 inner(where, item)
                 continue
@@ -283,8 +294,6 @@ def check(spec: SupervisorSpec) -> list[str]:
                 fault(where, "shutdown_s", item.shutdown_s, "it must be 0 (brutal kill) or more")
             if not 0 < item.start_timeout_s < math.inf:
                 fault(where, "start_timeout_s", item.start_timeout_s, "it must be positive and finite")
-            if item.significant and item.restart is Restart.PERMANENT:
-                fault(where, "significant", True, "a permanent child never ends for good, so it cannot be significant")
             if item.budget.intensity < 0 or not item.budget.period_s > 0:
                 fault(where, "budget", item.budget, "intensity must be 0 or more and period_s more than 0")
             if item.backoff.initial_s < 0 or item.backoff.cap_s < 0 or item.backoff.factor < 1:
@@ -329,6 +338,21 @@ def check(spec: SupervisorSpec) -> list[str]:
     inner(spec.id, spec)
     if len(forms) == 2:
         fault(forms[True], "start", "an actor", f"only a node can host it, and {forms[False]} is none of its actors")
+    return faults
+
+
+def _check_dynamic(path: str, node: DynamicSpec) -> list[str]:
+    """What a supervisor cannot be when its children come and go (statements 24, 25)."""
+    faults = []
+    if node.strategy is not Strategy.ONE_FOR_ONE:
+        faults.append(f"{path}: strategy is {node.strategy!r}; children that come and go have no order to share")
+    if node.auto_shutdown is not AutoShutdown.NEVER:
+        faults.append(f"{path}: auto_shutdown is {node.auto_shutdown!r}; children that come and go cannot end it")
+    if node.max_children < 1:
+        faults.append(f"{path}: max_children is {node.max_children!r}; it must be 1 or more")
+    if node.template is not None:
+        inside = check(SupervisorSpec(id=path, children=(node.template,)))
+        faults += [fault.replace(f"{path}/{node.template.id}", f"{path}/template", 1) for fault in inside]
     return faults
 
 

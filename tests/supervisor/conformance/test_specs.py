@@ -107,3 +107,26 @@ def test_027_the_complete_normalised_spec_of_every_child_can_be_read_back(tmp_pa
     plans.save(Plan(tree=tree, zygotes=(), routes={}, home=str(tmp_path), sockets=str(tmp_path)))
     assert plans.load(tmp_path).tree == tree
     assert dict(specs.walk(plans.load(tmp_path).tree))["root/a"].start_timeout_s == 60.0
+
+
+def test_021_significance_means_nothing_under_auto_shutdown_never_and_is_refused() -> None:
+    assert "auto_shutdown of root is never" in faults(significant=True, restart=Restart.TRANSIENT)[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"restart": "forever"}, "Invalid enum value 'forever' - at `$.restart`"),
+        ({"shutdown_s": "brutal"}, "Expected `float`, got `str` - at `$.shutdown_s`"),
+        ({"significant": 3}, "Expected `bool`, got `int` - at `$.significant`"),
+        ({"start": 5}, "at `$.start`"),
+    ],
+)
+def test_017_a_value_of_the_wrong_kind_is_refused_with_the_name_of_its_field(
+    fields: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(specs.InvalidSpec) as caught:
+        make(ChildSpec, **{"id": "a", "start": PROGRAM, **fields})
+    assert error in str(caught.value)
+    with pytest.raises(specs.InvalidSpec, match=r"Invalid enum value 'one_for_none' - at `\$.strategy`"):
+        ours("root", "one_for_none")  # type: ignore[arg-type]

@@ -7,9 +7,27 @@ table). Most run the pure machine under the judge of `tree_world`, where time is
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
-from supervisor.spec import OTP, Backoff, Budget, ChildSpec, SupervisorSpec, supervise
+from supervisor.moves import (
+    AddChild,
+    Answer,
+    Boot,
+    Due,
+    Event,
+    Exited,
+    Order,
+    Ready,
+    Remember,
+    RemoveChild,
+    Start,
+    Started,
+    Stop,
+    Verb,
+)
+from supervisor.spec import OTP, Backoff, Budget, ChildSpec, DynamicSpec, SupervisorSpec, make, supervise
+from supervisor.tree import Tree
 from supervisor.words import ExitKind, ExitReason, OnExhausted, Strategy
 from tests.supervisor.tree_world import World, leaf
 
@@ -55,3 +73,80 @@ def moves(world: World, act: Any) -> list[str]:
     act()
     world.flow()
     return world.since(mark)
+
+
+class Dynamic:
+    """A tree whose children come and go, with processes that do as told: no judge, no timers, only what is asked."""
+
+    def __init__(self, spec: SupervisorSpec, remembered: dict[str, tuple[ChildSpec, ...]] | None = None) -> None:
+        self.tree = Tree(spec, Random(0), remembered=remembered)
+        self.now = 100.0
+        self.alive: dict[str, Start] = {}
+        self.told: list[Stop] = []
+        self.stored: list[tuple[str, bool]] = []
+        self.story: list[str] = []
+        self.failing: dict[str, int] = {}
+        self._orders = 0
+        self.tell(Boot())
+
+    def tell(self, event: Event) -> str:
+        """Returns the code of the answer, if there is one."""
+        code = ""
+        for action in self.tree.handle(event, self.now):
+            match action:
+                case Start(id=id):
+                    self.alive[id] = action
+                    self.story.append(f"start {id} {action.incarnation}")
+                    if self.failing.get(id, 0) > 0:
+                        self.failing[id] -= 1
+                        self.die(id)
+                    else:
+                        self.tell(Started(id, action.incarnation, 1))
+                        self.tell(Ready(id, action.incarnation))
+                case Stop(id=id):
+                    self.told.append(action)
+                    self.story.append(f"stop {id} {action.incarnation}")
+                case Remember(id=id, spec=spec):
+                    self.stored.append((id, spec is not None))
+                case Answer(code=code):
+                    pass
+        return code
+
+    def die(self, name: str, reason: ExitReason | None = None) -> None:
+        start = self.alive.pop(name)
+        self.tell(Exited(name, start.incarnation, reason or crash(len(self.story)), worked=False))
+
+    def obey(self) -> None:
+        """Whoever was told to stop does."""
+        while self.told:
+            stop = self.told.pop(0)
+            if stop.id in self.alive:
+                self.die(stop.id, SHUTDOWN)
+
+    def add(self, above: str, child: ChildSpec | str) -> str:
+        self._orders += 1
+        spec, name = (None, child) if isinstance(child, str) else (child, "")
+        return self.tell(AddChild(f"o{self._orders}", above, spec, name))
+
+    def remove(self, name: str) -> str:
+        self._orders += 1
+        return self.tell(RemoveChild(f"o{self._orders}", name))
+
+    def order(self, verb: str, name: str) -> str:
+        self._orders += 1
+        return self.tell(Order(f"o{self._orders}", Verb(verb), name))
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        for view in self.tree.children():
+            self.tell(Due(view.id))
+
+    def state(self, name: str) -> str:
+        view = self.tree.child(name)
+        return str(view.state) if view is not None else "gone"
+
+
+def pool(name: str, **fields: Any) -> DynamicSpec:
+    """A dynamic supervisor under OTP's law, with a template."""
+    given = {"template": kid("template"), "intensity": 100, "on_exhausted": OnExhausted.SHUTDOWN, "law": OTP, **fields}
+    return make(DynamicSpec, id=name, **given)
