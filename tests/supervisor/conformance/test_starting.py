@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import StatisticsError
+from statistics import StatisticsError, mean
 
 import pytest
 
 from supervisor import spec as specs
 from supervisor.events import SupervisionKind
-from supervisor.runtime.scratch import CannotStart, built
+from supervisor.runtime.scratch import CannotStart, draft_of
 from supervisor.tree import Exited, GiveUp, Start
 from supervisor.words import ExitKind, State
 from tests.supervisor.conformance.words import ALL, ONE, crash, kid, moves, otp, ours
@@ -94,11 +94,15 @@ def test_004_that_first_failure_is_not_retried_and_does_not_consult_the_budget()
     assert (world.ended, world.said(SupervisionKind.RESTARTING), world.said(SupervisionKind.EXHAUSTED)) == (1, [], [])
 
 
+def builds_garbage() -> int:
+    return 42
+
+
 def test_008_ours_a_build_function_that_returns_garbage_is_refused_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match=r"os:getpid returned \d+; a build function returns a SupervisorSpec"):
-        built("os:getpid", {}, tmp_path)
+    with pytest.raises(CannotStart, match="builds_garbage returned 42; a build function returns a SupervisorSpec"):
+        draft_of(builds_garbage, {}, tmp_path)
 
 
 def test_009_ours_a_build_function_that_raises_starts_nothing_and_says_why(tmp_path: Path) -> None:
     with pytest.raises(StatisticsError, match="at least one data point"):
-        built("statistics:mean", {"data": []}, tmp_path)
+        draft_of(mean, {"data": []}, tmp_path)
