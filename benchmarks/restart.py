@@ -161,7 +161,9 @@ def settle() -> None:
 
 
 def bare(inherit: bool, names: list[str], kills: int) -> tuple[list[float], float]:
-    return peer(lambda folder, them: peers.python("benchmarks.worker:bare", folder, them[0], inherit), names, kills, SETTLED_S)
+    return peer(
+        lambda folder, them: peers.python("benchmarks.worker:bare", folder, them[0], inherit), names, kills, SETTLED_S
+    )
 
 
 def spawned(folder: str, names: list[str]) -> list[str]:
@@ -196,7 +198,15 @@ def main(argv: list[str]) -> int:
         made_in_child = made_in_child or median
         what = "inherited from the zygote" if inherit else "made in the child"
         ratio = median / statistics.median(limits)
-        held &= report(f"restart, session {what}", ratio, LIMIT, at_least=False, **spread("raw", limits), **spread("ours", times), aim=AIM)
+        held &= report(
+            f"restart, session {what}",
+            ratio,
+            LIMIT,
+            at_least=False,
+            **spread("raw", limits),
+            **spread("ours", times),
+            aim=AIM,
+        )
     if "--ours" in argv:
         return 0 if held else 1
     for name, command, kills, rest_s, gate in PEERS:
@@ -206,14 +216,21 @@ def main(argv: list[str]) -> int:
             print(f"SKIPPED: {name}: {why}", flush=True)
             continue
         ratio = statistics.median(theirs) / made_in_child
-        held &= report(f"restart against {name}", ratio, gate, at_least=True, **spread("peer", theirs), ours_ms=made_in_child)
+        held &= report(
+            f"restart against {name}", ratio, gate, at_least=True, **spread("peer", theirs), ours_ms=made_in_child
+        )
     extra = names + [f"worker-{n}" for n in range(EXTRA)]
     spawn_mib = (peer(spawned, extra, 0, SETTLED_S)[1] - peer(spawned, names, 0, SETTLED_S)[1]) / EXTRA
     for inherit in (False, True):
         mib = (ours(inherit, extra, 0)[1] - ours(inherit, names, 0)[1]) / EXTRA
         what = "session inherited" if inherit else "own session"
         held &= report(
-            f"memory of one node more, {what}", mib / spawn_mib, LESS_MEMORY, at_least=False, spawned_mib=spawn_mib, ours_mib=mib
+            f"memory of one node more, {what}",
+            mib / spawn_mib,
+            LESS_MEMORY,
+            at_least=False,
+            spawned_mib=spawn_mib,
+            ours_mib=mib,
         )
     return 0 if held else 1
 

@@ -7,14 +7,20 @@ A restart then costs a fork, not an import. The node is the root's child, not th
 itself, a dead zygote hurts nobody, and the kernel ends the node with the root (parent-death signal). The zygote makes
 no thread, loop or zmq context, because a fork would copy them dead; it counts its threads before each fork and refuses
 with a sentence. It keeps no list of nodes and restarts nothing.
+
+Forking twice copies the page tables of a large image twice (10-30 ms), so an idle zygote keeps one *spare*: a node that
+is born and adopted already, has no name yet, and waits to be told what it is. A restart then waits for no fork at all.
+The spare ends with its zygote, so new code never runs in an old one.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -35,6 +41,7 @@ NODE_MAIN = "supervisor.runtime.node:main"
 REQUIRED_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LARGEST = 64 * 1024
 _ADOPTION_S = 5.0  # from the second fork until the intermediate is gone; microseconds in truth
+_IDLE_MS = 100  # no request for that long: the burst is over, make the spare
 
 NodeMain = Callable[[NodeBoot, socket.socket], int]
 
@@ -135,48 +142,101 @@ def prepare(spec: ZygoteSpec) -> None:
 
 def serve(line: socket.socket) -> None:
     """Fork on request until the root's end closes."""
+    idle = select.poll()
+    idle.register(line, select.POLLIN)
+    spare: _Spare | None = None
     while True:
+        if spare is None and not idle.poll(_IDLE_MS) and not _thread_fault("the zygote"):
+            spare = _Spare(line)
         try:
             packet, descriptors, _, _ = socket.recv_fds(line, LARGEST, 2)
         except InterruptedError:
             continue
         if not packet:
-            return
+            return  # the spare's line closes with us
         request: Fork = _fork.decode(packet)
         try:
-            line.send(encode(_answer(request, descriptors, line)))
+            line.send(encode(_answer(request, packet, descriptors, line, spare)))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+        if spare is not None:
+            spare.close()
+            spare = None
 
 
-def _answer(request: Fork, descriptors: Sequence[int], line: socket.socket) -> Forked | Refused:
+def _answer(
+    request: Fork, packet: bytes, descriptors: Sequence[int], line: socket.socket, spare: _Spare | None
+) -> Forked | Refused:
     if len(descriptors) != 2:
         text = f"{request.name}: a fork needs the link and the boot record, {len(descriptors)} descriptors came"
         return Refused(request=request.request, text=text)
+    if spare is not None and spare.take(packet, descriptors):
+        return Forked(request=request.request, pid=spare.pid)
     fault = _thread_fault(f"the zygote of {request.name}")
     if fault:
         return Refused(request=request.request, text=fault)
+
+    def node(middle: int) -> NoReturn:
+        line.close()
+        _live(request, descriptors[0], descriptors[1], middle)
+
     try:
-        return Forked(request=request.request, pid=_fork_twice(request, descriptors, line))
+        return Forked(request=request.request, pid=_fork_twice(node))
     except OSError as error:
         return Refused(request=request.request, text=f"{request.name}: the kernel refused to fork: {error}")
 
 
-def _fork_twice(request: Fork, descriptors: Sequence[int], line: socket.socket) -> int:
+class _Spare:
+    """A node without a name; `pid` is 0 when there is none. Used once."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.pid = 0
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        root_pid = os.getppid()
+
+        def node(middle: int) -> NoReturn:
+            line.close()
+            self._ours.close()
+            process.set_name("spare")
+            _adopt(root_pid, middle)
+            packet, descriptors, _, _ = socket.recv_fds(theirs, LARGEST, 2)
+            if len(descriptors) != 2:
+                os._exit(0)  # the zygote ended, or did not want it
+            theirs.close()
+            _live(_fork.decode(packet), descriptors[0], descriptors[1])
+
+        with theirs, contextlib.suppress(OSError):  # no memory for a spare: the next request is told by its own fork
+            self.pid = _fork_twice(node)
+
+    def take(self, packet: bytes, descriptors: Sequence[int]) -> bool:
+        """Make it the node of this request. False, and it is given up, when somebody's hand killed or stopped it."""
+        if self.pid and process.state_of(self.pid) in ("S", "R", "D"):
+            with contextlib.suppress(OSError):
+                socket.send_fds(self._ours, [packet], list(descriptors))
+                return True
+        self.close()  # before the fork: a node that held this end would keep a stopped one alive
+        return False
+
+    def close(self) -> None:
+        """It has its request, or hears that there will be none."""
+        self._ours.close()
+
+
+def _fork_twice(node: Callable[[int], NoReturn]) -> int:
+    """The pid of a grandchild that runs `node(pid of the intermediate)`; it is the subreaper's child soon after."""
     read_end, write_end = os.pipe()
     intermediate = os.fork()
     if intermediate == 0:
         code = 1
         try:
             middle = os.getpid()
-            node = os.fork()
-            if node == 0:
+            pid = os.fork()
+            if pid == 0:
                 os.close(read_end)
                 os.close(write_end)
-                line.close()
-                _live(request, descriptors[0], descriptors[1], middle)
-            os.write(write_end, str(node).encode())
+                node(middle)
+            os.write(write_end, str(pid).encode())
             code = 0
         finally:
             os._exit(code)
@@ -191,12 +251,14 @@ def _fork_twice(request: Fork, descriptors: Sequence[int], line: socket.socket) 
     return int(answer)
 
 
-def _live(request: Fork, link_fd: int, boot_fd: int, middle: int) -> NoReturn:
-    """The node's first and last lines. Never returns into the zygote's code."""
+def _live(request: Fork, link_fd: int, boot_fd: int, middle: int = 0) -> NoReturn:
+    """The node's first and last lines, `middle` being its parent until it is adopted. Never returns into the zygote's
+    code."""
     code = 1
     line = socket.socket(fileno=link_fd)
     try:
-        _be_adopted(request, middle)
+        if middle:
+            _adopt(request.root_pid, middle)
         process.set_name(request.name)
         gc.enable()
         with open(boot_fd, "rb") as file:
@@ -225,16 +287,17 @@ def _live(request: Fork, link_fd: int, boot_fd: int, middle: int) -> NoReturn:
         os._exit(code)  # no atexit, no finalizers: they belong to the zygote that registered them
 
 
-def _be_adopted(request: Fork, middle: int) -> None:
+def _adopt(root_pid: int, middle: int) -> None:
+    """Wait until this process is the root's child, and tie its life to it."""
     deadline = time.monotonic() + _ADOPTION_S
     while (parent := os.getppid()) == middle:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{request.name}: the intermediate {middle} did not end within {_ADOPTION_S} s")
+            raise RuntimeError(f"the intermediate {middle} did not end within {_ADOPTION_S} s")
         time.sleep(0.0002)
-    if parent == request.root_pid:
+    if parent == root_pid:
         process.die_with_parent()
         parent = os.getppid()  # it may have ended between the look and the promise
-    if parent != request.root_pid:
+    if parent != root_pid:
         os._exit(0)  # the root is gone, and a node without a root must not live
 
 
