@@ -1,4 +1,4 @@
-"""A real house for a benchmark: plan compiled in a scratch process, root and zygotes running, everything gone afterwards."""
+"""A real house for a benchmark: plan compiled in a scratch process, root and zygotes running, all gone afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From SIGKILL of a worker until a consumer has handled its replacement's first answer: ours against the limit and peers.
+"""From SIGKILL of a worker until a consumer has handled its replacement's first answer: ours, the limit, and peers.
 
 The worker is the same for all (worker.py): numpy, zmq, onnxruntime and ccxt.pro imported, a session of the four shipped
 models, one question answered by one run of them. The limit is a bare warm process that forks the same worker; ours is

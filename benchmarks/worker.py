@@ -1,4 +1,4 @@
-"""The worker that every contestant of restart.py restarts: heavy imports, the shipped four models, two sockets, an answer.
+"""The worker that every contestant of restart.py restarts: heavy imports, the four shipped models, two sockets.
 
 It hears questions on a SUB socket, runs the models once for each, and speaks the answer on a PUB socket that it binds.
 Nothing of `supervisor` is imported here: a peer pays for its own work only.

@@ -22,6 +22,7 @@ from supervisor.spec import ChildSpec, NodeStart
 from supervisor.words import CrashRecord
 
 GRACE_S = 0.5  # between SIGTERM and SIGKILL
+BURIAL_S = 0.05  # from the end to the reaping: the replacement comes first
 RETRY_S = 0.05  # a full link is tried again this often; a node that never reads is the judge's affair
 
 
@@ -121,8 +122,8 @@ class Life:
                 return
             self._unsaid.popleft()
 
-    def reap(self) -> ExitStatus | None:
-        return self.process.reap() if self.process is not None else None
+    def ended(self) -> ExitStatus | None:
+        return self.process.ended() if self.process is not None else None
 
     def close(self) -> None:
         """Forget everything that has a descriptor or a timer."""
@@ -132,7 +133,7 @@ class Life:
         self.drop_pipe()
         if self.process is not None:
             self._loop.unwatch(self.process.fileno())
-            self.process.close()
+            self._loop.at(time.monotonic() + BURIAL_S, self.process.bury)
 
     def drop_line(self) -> None:
         if self.line is not None:

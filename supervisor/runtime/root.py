@@ -143,6 +143,8 @@ class Root(runner.Owner):
         self.log.info("root started", pid=os.getpid(), children=len(self.watch.seen), mode=self.plan.mode)
         notify.ready()  # it answers questions; whether its children are ready is another one
         self.loop.run()
+        while pid := process.ended_child():  # those whose burial was not due yet
+            process.reap(pid)
         return self.code
 
     def stop(self, reason: str, code: int, *, abortable: bool = False, force: bool = False) -> None:

@@ -281,11 +281,11 @@ class Runner:
 
     def _bury(self, life: Life) -> None:
         """It came too late to live; neither its pidfd nor its zombie stays."""
-        if life.reap() is not None:
+        if life.ended() is not None:
             life.close()
 
     def _on_exit(self, life: Life) -> None:
-        status = life.reap()
+        status = life.ended()
         if status is not None:
             self._on_line(life)  # its last words may still wait in the link
             self._end(life, status)
