@@ -29,6 +29,7 @@ ANSWER_S = 5.0  # a fork takes milliseconds; a zygote silent for that long is co
 IMPORT_S = 120.0  # ccxt.pro takes 0.7 s on an idle machine
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
+SPARE_GONE_S = 0.2
 
 Say = Callable[[str], None]
 
@@ -80,6 +81,10 @@ class Nursery:
         """(role, pid) of each zygote, pid 0 while it is down."""
         return [(role, one.pid) for role, one in self._roles.items()]
 
+    def spare(self, role: str) -> int:
+        """The pid of the nameless node that waits for this role's next birth, 0 for none."""
+        return self._roles[role].spare
+
     def pids(self) -> set[int]:
         return {one.pid for one in self._roles.values() if one.pid}
 
@@ -99,6 +104,7 @@ class _Zygote:
         self._spec = msgspec.structs.replace(spec, imports=(module, *(m for m in spec.imports if m != module)))
         self._loop, self._environment, self._say, self._entry = loop, environment, say, entry
         self._process: Process | None = None
+        self._spare: Process | None = None
         self._popen: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._waiting = False  # it has said that it waits for requests
@@ -115,6 +121,10 @@ class _Zygote:
     @property
     def pid(self) -> int:
         return self._process.pid if self._process else 0
+
+    @property
+    def spare(self) -> int:
+        return self._spare.pid if self._spare else 0
 
     def start(self) -> None:
         if self._closed or self._process is not None:
@@ -213,10 +223,16 @@ class _Zygote:
                 self._say(f"zygote {self._spec.role} (pid {self.pid}) waits for requests after {took_s:.2f} s")
             case zygote.Forked(request=request, pid=pid):
                 self._failures, self._continued = 0, False
+                if self._spare is not None and pid == self.spare:  # it is somebody now
+                    self._loop.unwatch(self._spare.fileno())
+                    self._spare.close()
+                    self._spare = None
                 birth = self._asked.pop(request, None)
                 if birth is not None:
                     birth.line.close()
                     birth.born(pid)
+            case zygote.Spared(pid=pid):
+                self._keep_spare(pid)
             case zygote.Refused(request=request, text=text):
                 birth = self._asked.pop(request, None)
                 if birth is not None:
@@ -228,6 +244,29 @@ class _Zygote:
                 for birth in waiting:
                     birth.line.close()
                     birth.failed(record.message, record)
+
+    def _keep_spare(self, pid: int) -> None:
+        if self._spare is not None:
+            self._spare.send(signal.SIGKILL)  # the zygote found it stopped and did not use it
+        try:
+            self._spare = spare = Process(pid)
+        except ProcessLookupError:
+            self._spare = None
+            return
+        self._loop.watch(spare.fileno(), lambda: self._spare_ended(spare))
+
+    def _spare_ended(self, spare: Process) -> None:
+        """Killed, or left behind by its zygote. Reaped only when no answer on its way can still name it."""
+        self._loop.unwatch(spare.fileno())
+        self._loop.at(time.monotonic() + SPARE_GONE_S, lambda: self._bury_spare(spare))
+
+    def _bury_spare(self, spare: Process) -> None:
+        if self._asked:
+            self._loop.at(time.monotonic() + SPARE_GONE_S, lambda: self._bury_spare(spare))
+            return
+        if self._spare is spare:
+            self._spare = None
+        spare.bury()
 
     def _check_answer(self, request: int) -> None:
         if request not in self._asked or self._process is None:

@@ -344,7 +344,9 @@ class Root(runner.Owner):
             "version": self.plan.version,
             "config_digest": self.plan.config_digest,
             "shutdown": shutdown,
-            "zygotes": [{"role": role, "pid": pid} for role, pid in self.nursery.roles()],
+            "zygotes": [
+                {"role": role, "pid": pid, "spare": self.nursery.spare(role)} for role, pid in self.nursery.roles()
+            ],
             "heart_pid": self.heart.pid if self.heart is not None else None,
             "ess_pid": locks.holder(self.home / "run" / "ess.lock"),
             "at": wall(now),

@@ -70,6 +70,12 @@ class Forked(Word, frozen=True, kw_only=True):
     pid: int
 
 
+class Spared(Word, frozen=True, kw_only=True):
+    """There is a spare now. A later `Forked` may name it."""
+
+    pid: int
+
+
 class Refused(Word, frozen=True, kw_only=True):
     """This fork did not happen; the next may."""
 
@@ -83,7 +89,7 @@ class Unfit(Word, frozen=True, kw_only=True):
     record: CrashRecord
 
 
-FromZygote = Waiting | Forked | Refused | Unfit
+FromZygote = Waiting | Forked | Spared | Refused | Unfit
 encode = msgspec.msgpack.Encoder().encode
 from_zygote: Any = msgspec.msgpack.Decoder(FromZygote)
 _fork: Any = msgspec.msgpack.Decoder(Fork)
@@ -148,6 +154,8 @@ def serve(line: socket.socket) -> None:
     while True:
         if spare is None and not idle.poll(_IDLE_MS) and not _thread_fault("the zygote"):
             spare = _Spare(line)
+            if spare.pid:
+                line.send(encode(Spared(pid=spare.pid)))
         try:
             packet, descriptors, _, _ = socket.recv_fds(line, LARGEST, 2)
         except InterruptedError:

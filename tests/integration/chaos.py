@@ -249,7 +249,8 @@ class Footprint:
     def held(self) -> Counter[str]:
         """Everything that must be the same again once the same children run."""
         held = self.descriptors + self.other
-        return Counter({what: n for what, n in held.items() if not what.startswith("/proc/")})  # a look, not a hold
+        passing = ("/proc/", "closed meanwhile")  # a look, not a hold
+        return Counter({what: n for what, n in held.items() if not what.startswith(passing)})
 
 
 def _kind(descriptor: Path) -> str:

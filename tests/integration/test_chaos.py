@@ -44,6 +44,7 @@ def test_after_chaos_all_that_should_run_runs_exactly_once_and_nothing_leaked(
         home.until(
             lambda: Footprint(root.pid, home).other["mapped pages"] == len(ghost.nodes), "it looks at all of them"
         )
+        home.until(lambda: bool(home.status()["server"]["zygotes"][0]["spare"]), "the next birth is prepared")
         before = Footprint(root.pid, home)
         begun_at = time.monotonic()
         for _ in range(FAULTS):
@@ -94,12 +95,21 @@ def _only_these_are_down(ghost: Poltergeist, entries: dict[str, dict[str, object
 def _each_runs_once(ghost: Poltergeist, entries: dict[str, dict[str, object]], root: int, mark: str) -> None:
     """The kernel knows the root, its zygote and one process per running child; nobody else, and nobody dead."""
     running = {entry["pid"] for entry in entries.values() if entry["pid"]}
-    zygotes = {zygote["pid"] for zygote in ghost.home.status()["server"]["zygotes"]}
-    known = below(root)
+    zygotes, known = _waiting(ghost), below(root)
+    deadline = time.monotonic() + 5
+    while set(known) != running | zygotes and time.monotonic() < deadline:  # a zygote makes its spare when it is idle
+        time.sleep(0.05)
+        zygotes, known = _waiting(ghost), below(root)
     assert set(known) == running | zygotes, f"unknown: {set(known) - running - zygotes}, known: {known}"
     assert "Z" not in known.values(), f"zombies: {known}"
     assert marked(mark) == {root} | running | zygotes, "orphans, or twins, of ours"
     assert all(state_of(pid) in ("S", "R", "D") for pid in known)
+
+
+def _waiting(ghost: Poltergeist) -> set[int]:
+    """The zygotes, and the nameless nodes that wait for their next births."""
+    rows = ghost.home.status()["server"]["zygotes"]
+    return {pid for row in rows for pid in (row["pid"], row["spare"]) if pid}
 
 
 def _as_before(home: House, root: int, before: Footprint) -> Footprint:

@@ -81,14 +81,8 @@ class Cradle:
 
     def spare(self) -> int:
         """The pid of the nameless node that waits."""
-        found: list[int] = []
-
-        def look() -> bool:
-            found[:] = [pid for pid in process.children() if name_of(pid) == "spare"]
-            return len(found) == 1
-
-        self.until(look, "there is one spare")
-        return found[0]
+        self.until(lambda: self.nursery.spare("core") > 0, "there is a spare")
+        return self.nursery.spare("core")
 
     def close(self) -> None:
         self.nursery.close()
@@ -102,13 +96,6 @@ def cradle() -> Iterator[Cradle]:
     built = Cradle(ZygoteSpec(role="core", imports=(TOYS,)))
     yield built
     built.close()
-
-
-def name_of(pid: int) -> str:
-    try:
-        return "" if process.state_of(pid) == "Z" else Path(f"/proc/{pid}/comm").read_text().strip()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 def boot(name: str) -> NodeBoot:
@@ -177,7 +164,7 @@ def test_a_quiet_zygote_has_a_spare_that_becomes_the_next_node(cradle: Cradle) -
     assert cradle.bear("second").pid == spare
     cradle.until(lambda: bool(link.receive_from_node(cradle.lines["second"])), "it says hello")
     assert Path(f"/proc/{spare}/comm").read_text().strip() == "second"
-    assert cradle.spare() != spare
+    cradle.until(lambda: cradle.nursery.spare("core") not in (0, spare), "another one waits")
 
 
 @pytest.mark.parametrize("hurt", [signal.SIGKILL, signal.SIGSTOP])
@@ -185,22 +172,17 @@ def test_a_spare_that_somebody_hurt_is_not_used(cradle: Cradle, hurt: signal.Sig
     cradle.bear("first")
     spare = cradle.spare()
     os.kill(spare, hurt)
-    cradle.until(lambda: process.state_of(spare) in ("T", "Z"), "the spare feels it")
+    cradle.until(lambda: process.state_of(spare) in ("T", "Z", ""), "the spare feels it")
     assert cradle.bear("second").pid != spare
     cradle.until(lambda: bool(link.receive_from_node(cradle.lines["second"])), "it says hello")
-    process.reap(spare)
-    if hurt is signal.SIGSTOP:
-        os.kill(spare, signal.SIGCONT)
-        cradle.until(lambda: process.state_of(spare) == "Z", "the spare ends: nobody wants it")
-        process.reap(spare)
+    cradle.until(lambda: process.state_of(spare) == "", "the spare is gone, and no zombie")
 
 
 def test_a_spare_ends_with_its_zygote_because_the_next_one_may_have_other_code(cradle: Cradle) -> None:
     cradle.bear("first")
     spare = cradle.spare()
     os.kill(cradle.zygote_pid(), signal.SIGKILL)
-    cradle.until(lambda: process.state_of(spare) == "Z", "the spare ends")
-    process.reap(spare)
+    cradle.until(lambda: process.state_of(spare) == "", "the spare is gone, and no zombie")
 
 
 def test_a_stopped_zygote_is_continued_before_anything_else(cradle: Cradle, monkeypatch: pytest.MonkeyPatch) -> None:
