@@ -12,14 +12,23 @@ NATIVE = frozenset({3, 4, 5, 6, 7, 8, 11, 31})  # QUIT ILL TRAP ABRT BUS FPE SEG
 
 
 def reason(
-    *, code: int | None, signal: int | None, crash: CrashRecord | None, asked: str = "", convicted: str = ""
+    *,
+    code: int | None,
+    signal: int | None,
+    crash: CrashRecord | None,
+    asked: str = "",
+    convicted: str = "",
+    judged: tuple[ExitKind, str] | None = None,
 ) -> ExitReason:
-    """The exit reason, still without fingerprint. `asked`: why we stopped it; `convicted`: why we killed it as hung."""
+    """The exit reason, still without fingerprint. `asked`: why we stopped it; `convicted`: why we killed it as hung;
+    `judged`: what a node said of itself when it ended because of an actor inside."""
     if convicted:
         return ExitReason(kind=ExitKind.HUNG, code=code, signal=signal, detail=convicted)
     if asked:
         forced = f"{asked}; it had to be killed" if signal == 9 else asked
         return ExitReason(kind=ExitKind.SHUTDOWN, code=code, signal=signal, detail=forced, crash=crash)
+    if judged is not None:
+        return ExitReason(kind=judged[0], code=code, signal=signal, detail=judged[1])
     if crash is not None:
         return ExitReason(kind=ExitKind.CRASHED, code=code, signal=signal, crash=crash)
     if signal is not None:

@@ -5,7 +5,7 @@ The layout is a contract (DESIGN section 9, schema 1): scripts parse it. Ages an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supervisor.moves import ChildView
@@ -23,15 +23,19 @@ _OF_SUPERVISOR = {
     State.STOPPING: VerdictKind.STOPPED,
     State.QUARANTINED: VerdictKind.EXHAUSTED,
     State.RESTARTING: VerdictKind.CRASHED,
+    State.ZOMBIE: VerdictKind.HUNG,
 }
+_TROUBLED = frozenset({State.STOPPED, State.RESTARTING, State.QUARANTINED, State.ZOMBIE})
 
 
 def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: float) -> dict[str, Any]:
-    """One entry of `children`. `seen` is None for a supervisor: its verdict follows from its state."""
+    """One entry of `children`. `seen` is None for a supervisor and for an actor inside a node: their verdict
+    follows from their state, and the reason is how they last ended."""
     verdict = seen.verdict if seen is not None else None
     kind = verdict.kind if verdict is not None else _OF_SUPERVISOR.get(view.state, VerdictKind.STARTING)
     actors = seen.actors if seen is not None else []
     oldest = min((actor.oldest_queued_ns for actor in actors if actor.oldest_queued_ns), default=0)
+    last = view.last_exit.sentence() if view.last_exit is not None and view.state in _TROUBLED else ""
     rates = seen.rates if seen is not None else (0.0, 0.0)
     return {
         "path": view.path,
@@ -40,7 +44,7 @@ def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: fl
         "state": str(view.state),
         "verdict": str(kind),
         "cause": verdict.cause if verdict is not None else "",
-        "reason": verdict.reason if verdict is not None else "",
+        "reason": verdict.reason if verdict is not None else last,
         "incarnation": view.incarnation,
         "pid": view.pid,
         "age_s": round(now - view.since, 3),
@@ -61,13 +65,16 @@ def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: fl
 
 def status(
     server: Mapping[str, Any],
-    views: tuple[ChildView, ...],
+    views: Sequence[ChildView],
     seen: Mapping[str, Seen],
     memory: Mapping[int, Memory],
     now: float,
 ) -> dict[str, Any]:
     """The whole document, supervisors included, the root supervisor first."""
-    children = [child_map(view, seen.get(view.id), memory.get(view.pid or 0), now) for view in views]
+    children = [
+        child_map(view, seen.get(view.id), memory.get(view.pid or 0) if view.id in seen else None, now)
+        for view in views
+    ]
     return {"schema": SCHEMA, "server": dict(server), "children": children}
 
 

@@ -11,6 +11,7 @@ from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.records import Records
 from supervisor.runtime.runner import Runner
+from supervisor.spec import NodeStart
 from supervisor.verdict import Action, Verdict
 from supervisor.words import VerdictKind
 
@@ -40,10 +41,17 @@ class Convictions:
             self._convict(life, verdict, now, DUMP_S, done="its stacks are written, then it is killed")
         elif life is not None and free and verdict.action is Action.RESTART:
             if life.line is not None:
-                link.send(life.line, link.StopNode(reason=verdict.reason))
+                supervised = isinstance(life.spec.start, NodeStart) and life.spec.start.group is not None
+                known = link.Convict(name=verdict.actor, detail=verdict.reason)
+                link.send(life.line, known if supervised else link.StopNode(reason=verdict.reason))
             self._convict(life, verdict, now, FAREWELL_S, done="its stacks are written, then its node is restarted")
         elif (changed and not _is_quiet(verdict)) or (_is_quiet(verdict) and verdict.name in self._alarmed):
             self._say(verdict, life, now)
+
+    def said(self, id: str, stacks: str) -> None:
+        """A node that ends by its own judgement sent the stack that made it."""
+        if stacks:
+            self._dumped[id] = stacks
 
     def stacks_of(self, id: str) -> str:
         """The stacks of one that is dead now, once."""

@@ -120,6 +120,14 @@ class Group:
         """An operator's order; answered in the same turn."""
         self._tell(Order(word.order_id, word.verb, word.name))
 
+    def convict(self, word: link.Convict) -> None:
+        """The root's judge has two witnesses that this actor hangs: no patience is left. Unknown here, all end."""
+        hosted = self._lives.get(word.name)
+        if hosted is None:
+            self.ask_to_stop(word.detail)
+        else:
+            self._give_up(hosted, f"convicted, {word.detail} ({hosted.busy_with()})")
+
     def tell(self, word: link.Tell) -> bool:
         """Hand a word of the root to an actor; False when it is not here, and then it has no use for it."""
         hosted = self._lives.get(word.actor)
@@ -218,13 +226,15 @@ class Group:
             self._at(time.monotonic() + patience_s, partial(self._overdue, hosted, patience_s))
 
     def _overdue(self, hosted: Hosted, patience_s: float) -> None:
-        """It was asked to end and did not: fence it, let its siblings end in order, and then the process."""
-        if self._lives.get(hosted.name) is not hosted:
-            return
+        """It was asked to end and did not."""
+        if self._lives.get(hosted.name) is hosted:
+            self._give_up(hosted, f"its thread did not end within {patience_s:g} s ({hosted.busy_with()})")
+
+    def _give_up(self, hosted: Hosted, detail: str) -> None:
+        """A zombie: fence it, let its siblings end in order, and then the process."""
         hosted.fence()
         del self._lives[hosted.name]
         self._zombies[hosted.name] = hosted
-        detail = f"its thread did not end within {patience_s:g} s ({hosted.busy_with()})"
         why = f"zombie {hosted.name} incarnation {hosted.incarnation}: {detail}"
         self._stage.complain(f"{why}\n{hosted.stack()}")
         view = self._tree.child(hosted.name)

@@ -19,7 +19,7 @@ from supervisor.runtime import link, process
 from supervisor.runtime.loop import Loop, Timer
 from supervisor.runtime.process import ExitStatus, Process
 from supervisor.spec import ChildSpec, NodeStart
-from supervisor.words import CrashRecord
+from supervisor.words import CrashRecord, ExitKind
 
 GRACE_S = 0.5  # between SIGTERM and SIGKILL
 BURIAL_S = 0.05  # from the end to the reaping: the replacement comes first
@@ -39,6 +39,7 @@ class Life:
         self.hello = False
         self.ready_at: float | None = None
         self.crash: CrashRecord | None = None
+        self.judged: tuple[ExitKind, str] | None = None  # why a node ended that supervises its own actors
         self.failed = ""  # why there never was a process
         self.lost = False  # its zygote died over the birth: the link tells whether there is a node
         self.stopped_for = ""  # we asked it to end

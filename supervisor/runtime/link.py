@@ -93,6 +93,13 @@ class Command(Word, frozen=True, kw_only=True):
     name: str
 
 
+class Convict(Word, frozen=True, kw_only=True):
+    """The judge found that this actor inside hangs: give it up now."""
+
+    name: str
+    detail: str
+
+
 class StopNode(Word, frozen=True, kw_only=True):
     reason: str
 
@@ -113,7 +120,7 @@ class DumpStacks(Word, frozen=True, kw_only=True):
 
 
 FromNode = Hello | NodeReady | NodeCrashed | Pong | Ask | Stopping | Farewell | Inside | Happened | Obeyed
-FromRoot = StopNode | Ping | DumpStacks | Tell | Command
+FromRoot = StopNode | Ping | DumpStacks | Tell | Command | Convict
 
 _encode = msgspec.msgpack.Encoder().encode
 _from_node: Any = msgspec.msgpack.Decoder(FromNode)

@@ -78,6 +78,12 @@ class Monitors:
                 del self._by[by]
             self._answer(watcher, life, reason, sentence)
 
+    def left(self, node: str, incarnation: int, actor: str) -> None:
+        """This actor's life inside a node has ended, and the node lives on: forget what it watched."""
+        asked = self._by.get((node, incarnation), {})
+        for watcher in [one for one in asked if one.actor == actor]:
+            self.drop(watcher)
+
     def __len__(self) -> int:
         """Requests that wait."""
         return sum(map(len, self._of.values()))

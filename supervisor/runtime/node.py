@@ -137,6 +137,8 @@ class _Node:
                     self.log.warning("the root tells something to an actor that is not here", actor=word.actor)
             case link.Command():
                 crew.obey(word)
+            case link.Convict():
+                crew.convict(word)
             case link.DumpStacks():
                 faulthandler.dump_traceback(file=sys.stderr)
             case link.StopNode(reason=reason):
@@ -165,6 +167,9 @@ class _Company:
     def obey(self, word: link.Command) -> None:
         text = f"{word.name} is not supervised here; order its node {self._stage.boot.name} instead"
         link.send(self._node.line, link.Obeyed(order_id=word.order_id, ok=False, code="not_found", text=text))
+
+    def convict(self, word: link.Convict) -> None:
+        self.ask_to_stop(word.detail)
 
     def tell(self, word: link.Tell) -> bool:
         hosted = self._running.get(word.actor)

@@ -23,8 +23,8 @@ from typing import Any
 import msgspec
 
 from supervisor import plan as plans
-from supervisor.events import Cause, SupervisionKind, supervision
-from supervisor.moves import Boot, Order, Report, Shutdown, Verb
+from supervisor.events import Cause, Supervision, SupervisionKind, supervision
+from supervisor.moves import Boot, ChildView, Order, Report, Shutdown, Verb
 from supervisor.plan import Plan
 from supervisor.runtime import board, link, locks, log, memory, notify, process, runner
 from supervisor.runtime.checks import Checks
@@ -33,9 +33,10 @@ from supervisor.runtime.convictions import Convictions
 from supervisor.runtime.desk import Desk
 from supervisor.runtime.freshness import Inputs
 from supervisor.runtime.heartwatch import HEART_PID, HeartWatch
+from supervisor.runtime.inside import Inside
 from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
-from supervisor.runtime.monitors import Monitors, Watcher
+from supervisor.runtime.monitors import DEATHS, Monitors, Watcher
 from supervisor.runtime.nursery import Birth, Nursery
 from supervisor.runtime.phasing import Phasing
 from supervisor.runtime.process import ExitStatus
@@ -113,7 +114,8 @@ class Root(runner.Owner):
         self.code = 0
         self._stopping = ""
         self._was_ready = False
-        self.monitors = Monitors(self.runner.tree.child, self._tell_watcher)
+        self.inside = Inside(self.loop, plan.tree, self.runner.lives, self._obeyed)
+        self.monitors = Monitors(self.child, self._tell_watcher)
         self.convictions = Convictions(home, self.loop, self.runner, self.records)
         self.desk = Desk(self)
         self.phasing = Phasing(
@@ -209,15 +211,49 @@ class Root(runner.Owner):
         # The tree names the end (its record comes first); this is for one it has no record of.
         self.loop.at(0.0, lambda: self.monitors.ended(life.id, life.incarnation, reason.kind, reason.sentence()))
         self.phasing.gone(life.id, life.incarnation, reason.sentence())
-        stacks = self.convictions.stacks_of(life.id)
+        for view in self.inside.gone(life):
+            self.monitors.ended(view.id, view.incarnation, reason.kind, f"its node {life.id} {reason.sentence()}")
+        self._crash_report(life.id, life.incarnation, reason, self.convictions.stacks_of(life.id))
+
+    def _crash_report(self, id: str, incarnation: int, reason: ExitReason, stacks: str) -> None:
         try:
-            self.records.crash_report(life.id, life.incarnation, reason, stacks)
+            self.records.crash_report(id, incarnation, reason, stacks)
         except OSError as error:  # a full disk must not keep the tree from hearing of the death
-            self.log.warning("the crash report cannot be written", child=life.id, error=str(error))
+            self.log.warning("the crash report cannot be written", child=id, error=str(error))
 
     def heard(self, life: Life, word: link.FromNode) -> None:
-        if not isinstance(word, link.Ask):
-            return
+        match word:
+            case link.Ask():
+                self._asked(life, word)
+            case link.Inside() | link.Obeyed():
+                self.inside.heard(life, word)
+            case link.Happened(record=record):
+                self._happened(life, record)
+            case link.Farewell(stacks=stacks):
+                self.convictions.said(life.id, stacks)
+
+    def _happened(self, life: Life, record: Supervision) -> None:
+        """Supervision inside a node: the same records, in the same places."""
+        record = msgspec.structs.replace(record, path=life.path + record.path[len(life.id) :])
+        if record.kind in DEATHS:
+            self.monitors.left(life.id, life.incarnation, record.id)
+            if record.exit is not None:
+                self._crash_report(record.id, record.incarnation, record.exit, "")
+        self.report(Report(record))
+
+    def _obeyed(self, verb: Verb, name: str) -> str:
+        """An order for an actor inside a node was accepted; what to add to the answer."""
+        try:
+            self.intent.ordered(verb, name)
+        except OSError as error:
+            return f"; not remembered on disk: {error}"
+        return ""
+
+    def child(self, name: str) -> ChildView | None:
+        """One unit of the whole house, those inside nodes too."""
+        return self.runner.tree.child(name) or self.inside.child(name)
+
+    def _asked(self, life: Life, word: link.Ask) -> None:
         if word.name in TO_ROOT:
             self._on_system(life, _to_root.decode(word.payload))
         elif word.name == "StopServer":
@@ -351,7 +387,15 @@ class Root(runner.Owner):
             "ess_pid": locks.holder(self.home / "run" / "ess.lock"),
             "at": wall(now),
         }
-        return board.status(server, self.runner.tree.children(), self.watch.seen, self.side.memory, now)
+        return board.status(server, self.views(), self.watch.seen, self.side.memory, now)
+
+    def views(self) -> list[ChildView]:
+        """Every unit of the house in start order, those inside a node below it."""
+        found: list[ChildView] = []
+        for view in self.runner.tree.children():
+            found.append(view)
+            found += self.inside.rows(view)
+        return found
 
     def take_up_new_inputs(self) -> None:
         """What is started from now on runs the code and models that are on disk now, not what the zygotes loaded long
@@ -364,6 +408,9 @@ class Root(runner.Owner):
     def _try_again(self) -> None:
         for id in self.intent.others_than(self.inputs_now.digest):
             self.log.info(f"{id} {TRIED_AGAIN}", child=id)
+            if self.inside.node_of(id) is not None:
+                self.inside.order(Verb.RELEASE, id)
+                continue
             answer = self.runner.order(Order("inputs", Verb.RELEASE, id), "inputs")
             if answer is not None and not answer.ok:
                 self.log.warning("it cannot be released yet", child=id, text=answer.text)

@@ -266,6 +266,9 @@ class Runner:
                 life.crash = record
             case link.Pong(n=n):
                 life.pong(n, time.monotonic())
+            case link.Farewell(kind=kind, detail=detail):
+                life.judged = (kind, detail)
+                self._owner.heard(life, word)
             case _:
                 self._owner.heard(life, word)
 
@@ -304,6 +307,7 @@ class Runner:
                 crash=life.crash,
                 asked=life.stopped_for,
                 convicted=life.convicted,
+                judged=life.judged,
             )
         phase = "init" if life.ready_at is None else "steady"
         reason = msgspec.structs.replace(reason, fingerprint=fingerprint(reason, phase))
