@@ -27,11 +27,11 @@ FIND_PYTHON = for p in $(PYTHON) python3.13 python3.12 python3.11 python3.14 pyt
 	echo "Quantum Trader needs Python 3.11 or newer and found none on the PATH; install one, or say: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 
-.PHONY: help run test setup lint format types layers models campaign-replay campaign-chaos bench python clean
+.PHONY: help run test setup lint format types layers models campaign-replay campaign-oracle campaign-chaos bench python clean
 
 help:
 	@sed -n '3,5s/^# *//p' Makefile
-	@echo 'also: setup lint format types layers models campaign-replay campaign-chaos bench clean'
+	@echo 'also: setup lint format types layers models campaign-replay campaign-oracle campaign-chaos bench clean'
 
 run: $(STAMP)
 	@$(PY) -m ops.main up $(ARGS)

@@ -91,10 +91,22 @@ class Line:
                 self.doom(child, State.STOPPED, below, why, alone=unit.dynamic)
 
     def revive(self, unit: Unit) -> None:
-        """Stopped or ended, it comes up with its group all the same, as in OTP; what is temporary is gone."""
-        if unit.state is State.STOPPED and unit.spec.restart is not Restart.TEMPORARY:
-            unit.held, unit.in_line, unit.cause = False, True, Cause.GROUP
+        """Down, it comes up with its group all the same, as in OTP; what is temporary is gone."""
+        if unit.tries_again or (unit.state is State.STOPPED and unit.spec.restart is not Restart.TEMPORARY):
+            unit.held, unit.in_line, unit.cause, unit.due_at = False, True, Cause.GROUP, None
             self.move(unit, State.WAITING)
+
+    def strand(self, unit: Unit) -> None:
+        """Down until its group is tried again: an earlier sibling's start failed. What is temporary just waits."""
+        if unit.state is State.WAITING and unit.in_line and unit.spec.restart is not Restart.TEMPORARY:
+            self.move(unit, State.STOPPED)
+
+    def back_off(self, unit: Unit, delay_s: float) -> None:
+        """Down, and tried again in so many seconds."""
+        unit.due_at = self.now + delay_s
+        self.move(unit, State.RESTARTING)
+        self.out.append(Wake(unit.id, unit.due_at))
+        self.report(SupervisionKind.RESTARTING, unit, f"in {delay_s:.3g} s", retry_at=unit.due_at)
 
     def park(self, unit: Unit, cause: Cause, why: str) -> None:
         """Quarantine: not coming until released. Touches no sibling."""

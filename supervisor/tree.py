@@ -196,6 +196,11 @@ class Tree:
             for late in line:
                 if late.state is State.STOPPING and isinstance(late.spec, ChildSpec):
                     line.kill(late, Cause.SHUTDOWN, "the deadline of the whole shutdown has passed")
+        elif unit.tries_again:
+            unit.due_at = None
+            assert unit.last_exit is not None
+            if self._afford(unit, unit.last_exit):
+                self._bring_back(unit)
         elif unit.state is State.RESTARTING:
             unit.due_at = None
             line.move(unit, State.WAITING)
@@ -236,8 +241,8 @@ class Tree:
             case restart.Next.CRASH_LOOP:
                 line.park(unit, Cause.CRASH_LOOP, f"{unit.streak.count} times in a row {unit.why}")
             case restart.Next.RESTART:
-                if self._afford(unit, reason):
-                    self._bring_back(unit, worked=worked)
+                if not self._tries_later(unit) and self._afford(unit, reason):
+                    self._bring_back(unit, self._pace_s(unit, worked=worked))
 
     def _ended(self, unit: Unit, reason: ExitReason) -> None:
         """For good, by its restart type. A significant one may take its supervisor with it (statements 91-95)."""
@@ -338,7 +343,30 @@ class Tree:
         at.failing = reason
         self._line.mark(at)
 
-    def _bring_back(self, unit: Unit, *, worked: bool) -> None:
+    def _tries_later(self, unit: Unit) -> bool:
+        """A start that failed, where that is its group's affair: the group stays as it is until the next attempt is
+        due; only then is it paid for and begun, as with the message that OTP's supervisor sends to itself (46, 57)."""
+        if unit.was_ready or unit.law.failed_start_is_alone or not (delay_s := self._pace_s(unit, worked=False)):
+            return False
+        assert unit.parent is not None
+        assert isinstance(unit.parent.spec, SupervisorSpec)
+        strategy = unit.parent.spec.strategy
+        unit.in_line = restart.stands_in_line(strategy, shares_fate=True)
+        for sibling in reversed(unit.parent.children.values()) if unit.in_line else ():
+            if sibling is unit:
+                break
+            self._line.strand(sibling)
+        self._line.back_off(unit, delay_s)
+        return True
+
+    def _pace_s(self, unit: Unit, *, worked: bool) -> float:
+        """How long its restart waits, and one more failure on its card."""
+        ready_for_s = self._line.now - unit.ready_at if unit.ready_at is not None else 0.0
+        pace = unit.spec.backoff
+        unit.failures = backoff.failures_after(unit.failures, pace, worked=worked, ready_for_s=ready_for_s)
+        return backoff.delay_s(pace, unit.failures, worked=worked, safety=unit.safety, rng=self._rng)
+
+    def _bring_back(self, unit: Unit, delay_s: float = 0.0) -> None:
         """Take down those who share its fate, and put the replacement where the walk will start it."""
         assert unit.parent is not None
         assert isinstance(unit.parent.spec, SupervisorSpec)
@@ -355,21 +383,14 @@ class Tree:
             line.report(SupervisionKind.GROUP, unit, ", ".join(sibling.id for sibling in falling))
         for sibling in falling:
             line.doom(sibling, restart.after_group_stop(sibling.spec.restart), Cause.GROUP, f"{unit.id} {unit.why}")
-        if not unit.law.stopped_stays:
-            for sibling in group:
+        for sibling in group:
+            if not unit.law.stopped_stays or not (sibling.held or sibling.ended):
                 line.revive(sibling)
-        ready_for_s = line.now - unit.ready_at if unit.ready_at is not None else 0.0
-        pace = unit.spec.backoff
-        unit.failures = backoff.failures_after(unit.failures, pace, worked=worked, ready_for_s=ready_for_s)
-        delay_s = backoff.delay_s(pace, unit.failures, worked=worked, safety=unit.safety, rng=self._rng)
         unit.in_line = restart.stands_in_line(strategy, shares_fate=shares_fate)
         unit.restarts_total += 1
         unit.parent.restarts_total += 1
         if delay_s > 0:
-            unit.due_at = line.now + delay_s
-            line.move(unit, State.RESTARTING)
-            line.out.append(Wake(unit.id, unit.due_at))
-            line.report(SupervisionKind.RESTARTING, unit, f"in {delay_s:.3g} s", retry_at=unit.due_at)
+            line.back_off(unit, delay_s)
         else:
             line.move(unit, State.WAITING)
             line.report(SupervisionKind.RESTARTING, unit, "at once")

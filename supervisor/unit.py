@@ -114,6 +114,11 @@ class Unit:
         return self.parent.dynamic or self.spec.restart is Restart.TEMPORARY
 
     @property
+    def tries_again(self) -> bool:
+        """Down after a failed start, and with its next attempt its group is tried again (the law of OTP)."""
+        return self.state is State.RESTARTING and not self.was_ready and not self.law.failed_start_is_alone
+
+    @property
     def law(self) -> Law:
         """The law it lives under: its supervisor's; the root lives under its own."""
         above = self.parent.spec if self.parent is not None else self.spec

@@ -49,6 +49,7 @@ run(Module, Tree, AtBoot, Events) ->
     [act(Fail) || Fail <- AtBoot],
     Begun = Module:start_link(?MODULE, Tree),
     Root = case Begun of {ok, Pid} -> Pid; {error, _} -> none end,
+    put(root, Root),
     Boot = page(case Root of none -> "start_failed"; _ -> "ok" end, Root),
     Pages = [happen(Event, Root) || Event <- Events],
     End = finish(Root),
@@ -99,6 +100,7 @@ act({held, Id, Sup, How, Times, Request}) ->  % the request waits in Sup's inbox
                     answered(Sent);
                 false ->
                     ok = ask(release),
+                    _ = settle(get(root), none, 0),
                     act(Request)
             end
     end;

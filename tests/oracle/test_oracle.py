@@ -51,19 +51,25 @@ def tidy(page: Page, script: Script) -> Page:
     return answer, tuple(tidied), states
 
 
-@drawn(0.45)
+@drawn(0.35)
 @given(script=scripts())
 def test_oracle_exits_failed_starts_and_admin_calls(script: Script, otp: Otp, tally: Tally) -> None:
     compare(script, otp, tally)
 
 
-@drawn(0.3)
+@drawn(0.25)
 @given(script=scripts(clock=True))
 def test_oracle_windows_in_a_time_that_the_script_turns(script: Script, clock: Otp, tally: Tally) -> None:
     compare(script, clock, tally)
 
 
-@drawn(0.25)
+@drawn(0.2)
 @given(script=scripts(pools=True))
 def test_oracle_dynamic_supervisors_among_the_others(script: Script, otp: Otp, tally: Tally) -> None:
+    compare(script, otp, tally)
+
+
+@drawn(0.2)
+@given(script=scripts(held=True))
+def test_oracle_orders_that_arrive_between_two_attempts_of_a_restart(script: Script, otp: Otp, tally: Tally) -> None:
     compare(script, otp, tally)

@@ -198,6 +198,58 @@ def test_a_group_brings_back_what_was_stopped_or_had_ended_and_temporary_ones_ar
     assert sorted(starts) == sorted(["start b 2", *again])
 
 
+# -- 46, 47, 79: between two attempts ---
+
+
+def between_attempts(strategy: Strategy, **fields: Any) -> World:
+    """The group was restarted, `b` failed to start, and its next attempt is not due yet."""
+    slow = Backoff(initial_s=10.0)
+    world = World(otp("root", strategy, worker("a"), worker("b", backoff=slow), worker("c"), **fields)).boot()
+    world.failing = {"b": 1}
+    world.die("b", worked=True)
+    world.flow()
+    assert world.state("b") is State.RESTARTING
+    return world
+
+
+@pytest.mark.parametrize("strategy", [ALL, REST])
+def test_until_the_next_attempt_is_due_a_group_stays_as_the_failed_one_left_it(strategy: Strategy) -> None:
+    world = between_attempts(strategy)
+    assert world.states() == {"a": "ready", "b": "restarting", "c": "stopped"}
+    mark = len(world.actions)
+    world.wait(10.0)
+    world.flow()
+    again = ["stop a 2", "start a 3"] if strategy is ALL else []
+    assert sorted(world.since(mark)) == sorted([*again, "start b 3", "start c 2"])
+    assert set(world.states().values()) == {"ready"}
+
+
+@pytest.mark.parametrize("strategy", [ALL, REST])
+def test_what_waits_for_the_next_attempt_of_its_group_can_be_ordered_up_before(strategy: Strategy) -> None:
+    world = between_attempts(strategy)
+    assert world.order_("start", "c").ok
+    world.flow()
+    assert world.states() == {"a": "ready", "b": "restarting", "c": "ready"}
+
+
+@pytest.mark.parametrize("strategy", [ALL, REST])
+def test_stopping_the_one_that_failed_cancels_the_attempt_of_its_group_and_costs_nothing(strategy: Strategy) -> None:
+    world = between_attempts(strategy, intensity=2, period_s=60.0)
+    world.order_("stop", "b")
+    world.wait(10.0)
+    assert world.states() == {"a": "ready", "b": "stopped", "c": "stopped"}
+    assert world.view("root").restarts_in_window == 1, "the first restart, whose start failed"
+
+
+def test_an_attempt_is_paid_for_when_it_is_due_so_only_then_a_supervisor_gives_up() -> None:
+    world = between_attempts(ONE, period_s=60.0)
+    assert not world.ended
+    world.wait(10.0)
+    world.flow()
+    assert world.ended == 1
+    assert [record.id for record in world.said(SupervisionKind.EXHAUSTED)] == ["root"]
+
+
 # -- 61, 81: orders ---
 
 

@@ -40,6 +40,7 @@ from supervisor.words import ExitKind, ExitReason, State, Strategy
 
 CRASH = ExitReason(kind=ExitKind.CRASHED, code=1, fingerprint="boom")
 ASKED = ExitReason(kind=ExitKind.SHUTDOWN)
+FAILED = (ExitKind.START_FAILED, ExitKind.START_TIMEOUT)
 DOWN = (SupervisionKind.STOPPED, SupervisionKind.EXITED, SupervisionKind.QUARANTINED)
 
 
@@ -281,8 +282,11 @@ class World:
             return
         last = self.view(record.id).last_exit
         assert last is not None
-        if last.kind is ExitKind.KILLED and self.supervisors[self.parent[record.id]].law.kills_are_free:
+        law = self.supervisors[self.parent[record.id]].law
+        if last.kind is ExitKind.KILLED and law.kills_are_free:
             return
+        if record.retry_at is not None and last.kind in FAILED and not law.failed_start_is_alone:
+            return  # it is paid for when the attempt is due
         for name in (record.id, self.parent[record.id]):
             if name in self.supervisors and name == record.id:
                 continue  # what a supervisor pays for itself is in its parent's purse
