@@ -4,6 +4,7 @@ supervisord's package is called `supervisor`, too, and installed over ours it wo
 that would fail in ways that name neither. So it ends here, with a sentence and 78 (bad configuration).
 """
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,8 @@ def _foreign() -> str:
             )
     return ""
 
+
+os.environ["SUPERVISOR_COMMAND"] = "qt"  # what every process below names as the remedy (supervisor.terminal.command)
 
 if _sentence := _foreign():
     print(_sentence, file=sys.stderr)

@@ -2,7 +2,7 @@
 
     python -m supervisor run package.module:build      a function that returns a SupervisorSpec (or a Draft)
     python -m supervisor check package.module:build    every fault at once, with file and line; starts nothing
-    python -m supervisor status | events | start | stop | restart | release | down
+    python -m supervisor status | why | events | start | stop | restart | release | down
 
 `run` stays on the terminal and says what happens; the tree itself runs under a heart, so that a killed root is back
 within two seconds, also when this process is gone. Ctrl-C ends it in order. Exit codes: 0 in order, 1 the order was
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from supervisor.terminal import BAD_CONFIG, CANNOT_TELL, NOT_READY, OK, USAGE, Refusal, age, parse_duration
+from supervisor.terminal import BAD_CONFIG, CANNOT_TELL, NOT_READY, OK, USAGE, Refusal, age, command, parse_duration
 
 ORDERS = ("start", "stop", "restart", "release")
 HOME = "var"
@@ -44,7 +44,7 @@ def parser() -> Parser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
 
     def verb(name: str, help: str) -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, help=help, description=help)
+        added = verbs.add_parser(name, help=help, description=help, aliases=["up"] if name == "run" else [])
         added.add_argument("--home", type=Path, default=Path(HOME), help=f"state on disk, ./{HOME} by default")
         return added
 
@@ -54,6 +54,7 @@ def parser() -> Parser:
     verb("check", "report every fault, start nothing").add_argument("build", metavar="package.module:build")
     status = verb("status", "the tree; exit 0 all required ready, 3 not, 4 cannot tell")
     status.add_argument("name", nargs="?", metavar="NAME")
+    verb("why", "the evidence for a verdict, and what was done").add_argument("name", metavar="NAME")
     verb("events", "what happened, oldest first").add_argument("-f", "--follow", action="store_true")
     for order in ORDERS:
         verb(order, f"{order} one child").add_argument("name", metavar="NAME")
@@ -65,12 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         given = parser().parse_args(argv)
         home: Path = given.home.expanduser().absolute()
-        if given.verb == "run":
+        if given.verb in ("run", "up"):
             return run(given.build, home, parse_duration(given.lasts) if given.lasts else None)
         if given.verb == "check":
             return check(given.build)
         if given.verb == "status":
             return status(home, given.name)
+        if given.verb == "why":
+            return why(home, given.name)
         if given.verb == "events":
             return events(home, given.follow)
         from supervisor.runtime import verbs
@@ -85,7 +88,7 @@ def run(build: str, home: Path, for_s: float | None) -> int:
     """Compile the tree in a scratch process, start the heart, and stay beside it."""
     from supervisor.runtime import flight
 
-    flight.refuse_second(home, "end it with down, or name another --home")
+    flight.refuse_second(home, f"end it with {command('down')}, or name another --home")
     try:
         for part in ("run", "logs", "state", "journal", "reports", "vitals"):
             (home / part).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -147,6 +150,15 @@ def status(home: Path, name: str | None) -> int:
     print(summary(answer))
     print(table(answer["children"]))
     return OK if is_ready(answer) else NOT_READY
+
+
+def why(home: Path, name: str) -> int:
+    """Print all that speaks for and against the verdict on one child."""
+    from supervisor.runtime.explain import lines
+    from supervisor.runtime.verbs import ask
+
+    print("\n".join(lines(ask(home, "why", name=name), time.time())))
+    return OK
 
 
 def events(home: Path, follow: bool) -> int:

@@ -89,7 +89,7 @@ SENTENCES: dict[SupervisionKind, str] = {
     SupervisionKind.STOPPED: "{id} is down ({cause}): {detail}",
     SupervisionKind.KILLING: "{id} incarnation {incarnation} is being killed ({cause}): {detail}",
     SupervisionKind.ZOMBIE: "{id} incarnation {incarnation} is a zombie, its node is recycled: {detail}",
-    SupervisionKind.QUARANTINED: "{id} is quarantined ({cause}): {detail}; release it with `qt release {id}`",
+    SupervisionKind.QUARANTINED: "{id} is quarantined ({cause}): {detail}; `release {id}` starts it again",
     SupervisionKind.RELEASED: "{id} is released from quarantine and starts with a clean record",
     SupervisionKind.EXHAUSTED: "{id} has spent its restarts: {detail}",
     SupervisionKind.ESCALATED: "{id} fails upward to its supervisor: {detail}",
@@ -103,7 +103,7 @@ SENTENCES: dict[SupervisionKind, str] = {
     SupervisionKind.GAVE_UP: "{id} gives up: {detail}",
     SupervisionKind.ALL_DOWN: "{id} and everything below it is down: {detail}",
     SupervisionKind.PHASE: "{id}: shutdown phase {detail}",
-    SupervisionKind.ABORTED: "{id} stays up in safe mode, its shutdown is aborted: {detail}; `qt down --force` ends it",
+    SupervisionKind.ABORTED: "{id} stays up in safe mode, its shutdown is aborted: {detail}; `down --force` ends it",
 }
 
 

@@ -16,6 +16,7 @@ from supervisor.message import Provenance
 from supervisor.moves import Kept
 from supervisor.phases import Phase
 from supervisor.spec import ActorStart, ChildSpec, NodeStart, SupervisorSpec, ZygoteSpec, members
+from supervisor.terminal import command
 
 PLAN_SCHEMA = 1
 LONGEST_STOP_S = 3600.0
@@ -149,8 +150,10 @@ def load(home: str | Path) -> Plan:
         plan = msgspec.msgpack.decode(path.read_bytes(), type=Plan)
     except msgspec.DecodeError as error:
         raise ValueError(
-            f"{path} is not a plan of this version ({error}); start the server again with qt up"
+            f"{path} is not a plan of this version ({error}); start the server again with {command('up')}"
         ) from error
     if plan.schema != PLAN_SCHEMA:
-        raise ValueError(f"{path} has plan schema {plan.schema}, this version reads {PLAN_SCHEMA}; run qt up again")
+        raise ValueError(
+            f"{path} has plan schema {plan.schema}, this version reads {PLAN_SCHEMA}; run {command('up')} again"
+        )
     return plan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 OK = 0
 REFUSED = 1  # the server understood the order and said no
 NOT_READY = 3  # not running, or a required child is down
@@ -20,6 +22,11 @@ class Refusal(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+def command(words: str) -> str:
+    """What a person types: `qt release x` where `qt` started the server, else `python -m supervisor release x`."""
+    return f"{os.environ.get('SUPERVISOR_COMMAND', 'python -m supervisor')} {words}"
 
 
 def parse_duration(text: str) -> float:

@@ -52,7 +52,7 @@ TABLE: dict[str, dict[State, Ruling]] = {
         State.WAITING: _WAITING,
         State.STOPPING: _ok(Move.BOUNCE, "{id} starts as soon as incarnation {incarnation} is confirmed dead"),
         State.RESTARTING: _no("restarting", "{id} is restarting by itself; `restart` skips the wait"),
-        State.QUARANTINED: _no("quarantined", "{id} is quarantined; look at `qt why {id}`, then `release` it"),
+        State.QUARANTINED: _no("quarantined", "{id} is quarantined; look at `why {id}`, then `release` it"),
         State.ZOMBIE: _ZOMBIE,
     },
     "stop": {
@@ -117,7 +117,7 @@ NOT_FOUND = _no("not_found", "there is no {id}; known are {blame}")
 NEAREST = _no("not_found", "there is no {id}; did you mean {blame}?")
 UNKNOWN_VERB = _no("unknown_verb", "{blame} is not an order; known are start, stop, restart, release")
 SHUTTING_DOWN = _no("shutting_down", "the server is shutting down: {blame}")
-ROOT = _no("root", "{blame} is the root of the tree; `qt down` ends the server")
+ROOT = _no("root", "{blame} is the root of the tree; `down` ends the server")
 SUPERVISOR_DOWN = _no("supervisor_down", "{id} cannot come up: its supervisor {blame}")
 LEAVING = _no("leaving", "{id} is being removed")
 

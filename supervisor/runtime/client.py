@@ -17,6 +17,7 @@ import msgpack
 import zmq
 
 from supervisor.runtime import locks
+from supervisor.terminal import command
 
 ANSWER_S = 2.0
 RECEIVE_QUEUE = 10_000  # frames per listener; beyond that ZeroMQ drops, which a gap in `seq` shows
@@ -85,7 +86,7 @@ class Client:
         pid = running(self._home)  # first: a dead server's socket file looks like a slow one
         if pid is None:
             self._drop()
-            raise Unreachable(f"no server runs in {self._home}; start one with qt up", running=False)
+            raise Unreachable(f"no server runs in {self._home}; start one with {command('up')}", running=False)
         folder = sockets(self._home)
         if folder is None or not (folder / "control").exists():
             self._drop()
@@ -108,7 +109,9 @@ class Client:
             self._drop()  # a REQ socket that missed an answer cannot ask again
             pid = running(self._home)
             if pid is None:
-                raise Unreachable(f"no server runs in {self._home}; start one with qt up", running=False) from error
+                raise Unreachable(
+                    f"no server runs in {self._home}; start one with {command('up')}", running=False
+                ) from error
             text = f"the server in {self._home} (pid {pid}) did not answer {verb} within {timeout_s:g} s"
             raise Unreachable(text, running=True) from error
         if not isinstance(answer, dict):

@@ -33,6 +33,7 @@ from supervisor.runtime.loop import Loop
 from supervisor.runtime.process import ExitStatus
 from supervisor.runtime.runner import Runner
 from supervisor.spec import Backoff, Budget, ChildSpec, ProgramStart, SupervisorSpec
+from supervisor.terminal import command
 from supervisor.words import ExitReason
 
 EX_GAVE_UP, EX_TEMPFAIL, EX_CONFIG = 70, 75, 78
@@ -51,12 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lock = locks.Lock(home / "run" / "heart.lock")
     except locks.Held as error:
-        print(f"a server already runs in {home} (heart {error.pid}); end it with qt down", file=sys.stderr)
+        print(f"a server already runs in {home} (heart {error.pid}); end it with {command('down')}", file=sys.stderr)
         return EX_TEMPFAIL
     try:
         plan = plans.load(home)
     except (OSError, ValueError) as error:
-        print(f"there is no plan to run in {home}: {error}; qt up compiles one", file=sys.stderr)
+        print(f"there is no plan to run in {home}: {error}; {command('up')} compiles one", file=sys.stderr)
         return EX_CONFIG
     process.set_name("qt-heart")
     code = Heart(home, programs(home, plan.ess_argv)).run()

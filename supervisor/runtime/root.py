@@ -46,6 +46,7 @@ from supervisor.runtime.side import Side
 from supervisor.runtime.watch import TICK_S, Watch
 from supervisor.spec import NodeStart, walk
 from supervisor.system import TO_ROOT, Demonitor, Down, Monitor, PhaseDone, ToRoot
+from supervisor.terminal import command
 from supervisor.words import ExitReason
 
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 69, 75, 78
@@ -64,12 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lock = locks.Lock(home / "run" / "root.lock")
     except locks.Held as error:
-        print(f"a root already runs in {home} (pid {error.pid}); end it with qt down", file=sys.stderr)
+        print(f"a root already runs in {home} (pid {error.pid}); end it with {command('down')}", file=sys.stderr)
         return EX_TEMPFAIL
     try:
         plan = plans.load(home)
     except (OSError, ValueError) as error:
-        print(f"there is no plan to run in {home}: {error}; qt up compiles one", file=sys.stderr)
+        print(f"there is no plan to run in {home}: {error}; {command('up')} compiles one", file=sys.stderr)
         return EX_CONFIG
     process.become_subreaper()
     process.set_name("qt-root")

@@ -101,7 +101,7 @@ def supervisor(*words: str) -> tuple[int, str]:
 def test_a_crash_looping_worker_is_parked_and_its_siblings_never_notice(tmp_path: Path) -> None:
     with terminal(tmp_path, "examples.crash_looping_worker:build") as shown:
         rows = shown.until(
-            lambda rows: rows["broken"]["state"] == "quarantined" and rows["calm"]["ready"], "broken is parked"
+            lambda rows: rows["broken"]["verdict"] == "CRASH_LOOP" and rows["calm"]["ready"], "broken is parked"
         )
         assert rows["broken"]["incarnation"] == 3
         assert rows["steady"]["incarnation"] == rows["calm"]["incarnation"] == 1
@@ -109,6 +109,8 @@ def test_a_crash_looping_worker_is_parked_and_its_siblings_never_notice(tmp_path
         assert code == 0  # broken is not required
         assert "ZeroDivisionError: division by zero (crash_looping_worker.py" in table
         assert shown.say("status", "brokn") == (4, "no child is called 'brokn'; did you mean broken?\n")
+        code, page = shown.say("why", "broken")
+        assert (code, "broken: CRASH_LOOP" in page, "self.result = 1 / divisor" in page) == (0, True, True)
         assert shown.say("release", "broken")[0] == 0
         shown.until(lambda rows: rows["broken"]["incarnation"] == 6, "it dies three more times")
         assert shown.say("stop", "calm")[0] == 0

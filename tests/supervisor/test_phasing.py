@@ -90,7 +90,7 @@ def test_a_phase_that_may_not_fail_leaves_the_server_up_in_safe_mode_until_force
         assert home.status()["server"]["state"] == "safe"
         assert home.child("a")["pid"] == before["a"]["pid"]
         [aborted] = [e for e in home.events("house") if e["kind"] == "aborted"]
-        assert "qt down --force" in aborted["sentence"]
+        assert "`down --force` ends it" in aborted["sentence"]
         # whoever comes up in safe mode is told what is in force
         os.kill(home.child("gate")["pid"], signal.SIGKILL)
         home.until(lambda: "gate 2 stop-intake" in told(book), "its next life is told")

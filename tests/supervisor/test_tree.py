@@ -215,7 +215,7 @@ def test_the_third_same_end_without_useful_work_parks_and_siblings_never_notice(
     parked = world.said(SupervisionKind.QUARANTINED)[0]
     assert parked.cause is Cause.CRASH_LOOP
     assert parked.sentence == (
-        "b is quarantined (crash loop): 3 times in a row crashed with exit code 1; release it with `qt release b`"
+        "b is quarantined (crash loop): 3 times in a row crashed with exit code 1; `release b` starts it again"
     )
 
 
