@@ -56,7 +56,7 @@ class Admin:
         spec = event.spec
         if spec is None and above is not None and isinstance(above.spec, DynamicSpec) and above.spec.template:
             spec = from_template(above.spec.template, event.name)
-        name = spec.id if spec is not None else event.name
+        name = event.supervisor_id if above is None else spec.id if spec is not None else event.name
         ruling, blame = self._rule_on_child(event, above, spec)
         self._answer(event.order_id, ruling, name, line.units.get(name), blame)
         if spec is None or above is None or ruling.move is Move.NOTHING:

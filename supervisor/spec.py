@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -211,6 +212,19 @@ def supervise(
     return make(SupervisorSpec, id=name, strategy=strategy, children=tuple(children), **fields)
 
 
+def partitions(name: str, count: int, each: Callable[[str, int], ChildSpec], **fields: Any) -> SupervisorSpec:
+    """A partition supervisor (Elixir's): `count` equal children, `name:0` and so on, made by `each(id, number)`; work
+    is routed to `f"{name}:{partition_of(key, count)}"`. None of them matters to another, so it is one_for_one."""
+    if count < 1:
+        raise InvalidSpec(f"{name}: count is {count}; it must be 1 or more")
+    return supervise(name, Strategy.ONE_FOR_ONE, [each(f"{name}:{n}", n) for n in range(count)], **fields)
+
+
+def partition_of(key: str, count: int) -> int:
+    """Which of `count` partitions a key belongs to: the same one in every process and every run."""
+    return zlib.crc32(key.encode()) % count
+
+
 def make(kind: type[T], **fields: Any) -> T:
     """Build a spec; an unknown field is refused with the nearest valid name (OTP ignores it, statement 20), a value of
     the wrong kind with the field's name (17)."""
@@ -287,6 +301,8 @@ def check(spec: SupervisorSpec) -> list[str]:
                 fault(where, "significant", True, "a permanent child never ends for good, so it cannot be significant")
             elif item.significant and node.auto_shutdown is AutoShutdown.NEVER:
                 fault(where, "significant", True, f"auto_shutdown of {node.id} is never, so it would mean nothing")
+            if item.backoff.initial_s < 0 or item.backoff.cap_s < 0 or item.backoff.factor < 1:
+                fault(where, "backoff", item.backoff, "initial_s and cap_s must be 0 or more, factor 1 or more")
             if isinstance(item, SupervisorSpec):
                 inner(where, item)
                 continue
@@ -296,8 +312,6 @@ def check(spec: SupervisorSpec) -> list[str]:
                 fault(where, "start_timeout_s", item.start_timeout_s, "it must be positive and finite")
             if item.budget.intensity < 0 or not item.budget.period_s > 0:
                 fault(where, "budget", item.budget, "intensity must be 0 or more and period_s more than 0")
-            if item.backoff.initial_s < 0 or item.backoff.cap_s < 0 or item.backoff.factor < 1:
-                fault(where, "backoff", item.backoff, "initial_s and cap_s must be 0 or more, factor 1 or more")
             if item.safety and item.backoff.cap_s > 2:
                 fault(where, "backoff.cap_s", item.backoff.cap_s, "a safety child waits at most 2 s")
             for phase in item.phases:
@@ -308,6 +322,9 @@ def check(spec: SupervisorSpec) -> list[str]:
             if item.phases and isinstance(item.start, ProgramStart):
                 fault(where, "phases", item.phases, "a program cannot be told; only actors take part in phases")
             started(where, item.id, item.start)
+
+        if node.auto_shutdown is not AutoShutdown.NEVER and (guards := [p for p, item in walk(node) if item.safety]):
+            fault(path, "auto_shutdown", str(node.auto_shutdown), f"what holds a safety child stays up: {guards[0]}")
 
     def started(where: str, id: str, start: NodeStart | ProgramStart | ActorStart) -> None:
         forms.setdefault(isinstance(start, ActorStart), where)
@@ -353,6 +370,8 @@ def _check_dynamic(path: str, node: DynamicSpec) -> list[str]:
     if node.template is not None:
         inside = check(SupervisorSpec(id=path, children=(node.template,)))
         faults += [fault.replace(f"{path}/{node.template.id}", f"{path}/template", 1) for fault in inside]
+        if next(members(node.template), None) is not None:
+            faults.append(f"{path}/template: start.group is a tree of actors; their names would repeat")
     return faults
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from supervisor.cards import from_template
 from supervisor.events import Cause, Supervision, SupervisionKind
-from supervisor.spec import ChildSpec, SupervisorSpec, child, supervise
+from supervisor.spec import ChildSpec, DynamicSpec, SupervisorSpec, child, make, supervise
 from supervisor.tree import (
     Action,
+    AddChild,
     Answer,
     Boot,
     ChildView,
@@ -27,6 +29,8 @@ from supervisor.tree import (
     Kill,
     Order,
     Ready,
+    Remember,
+    RemoveChild,
     Report,
     Shutdown,
     Start,
@@ -52,6 +56,10 @@ def root(strategy: Strategy, *children: ChildSpec | SupervisorSpec, **fields: An
     return supervise("root", strategy, list(children), **{"intensity": 1000, **fields})
 
 
+def pool(name: str, **fields: Any) -> DynamicSpec:
+    return make(DynamicSpec, **{"id": name, "intensity": 1000, **fields})
+
+
 @dataclass
 class Process:
     incarnation: int
@@ -62,8 +70,15 @@ class Process:
 
 
 class World:
-    def __init__(self, spec: SupervisorSpec, *, seed: int = 0, incarnations: dict[str, int] | None = None) -> None:
-        self.tree = Tree(spec, Random(seed), incarnations or {})
+    def __init__(
+        self,
+        spec: SupervisorSpec,
+        *,
+        seed: int = 0,
+        incarnations: dict[str, int] | None = None,
+        remembered: dict[str, tuple[ChildSpec, ...]] | None = None,
+    ) -> None:
+        self.tree = Tree(spec, Random(seed), incarnations or {}, remembered=remembered)
         self.now = 100.0
         self.processes: dict[str, Process] = {}
         self.failing: dict[str, float] = {}  # how many of the next starts of a child fail; infinity: all
@@ -81,18 +96,50 @@ class World:
         self.leaves: dict[str, ChildSpec] = {}
         self.supervisors: dict[str, SupervisorSpec] = {}
         self.parent: dict[str, str] = {}
-        self.order: list[str] = []
+        self.kids: dict[str, list[str]] = {}
+        self.root = spec.id
+        self.stored: dict[str, dict[str, ChildSpec]] = {
+            name: {s.id: s for s in kept} for name, kept in (remembered or {}).items()
+        }
         self._survey(spec)
+        for name in self.supervisors.keys() & self.stored.keys():
+            for kept in self.stored[name].values():
+                if self.tree.child(kept.id) is not None and kept.id not in self.parent:
+                    self._enter(name, kept)
 
     def _survey(self, spec: ChildSpec | SupervisorSpec) -> None:
-        self.order.append(spec.id)
         if isinstance(spec, ChildSpec):
             self.leaves[spec.id] = spec
             return
         self.supervisors[spec.id] = spec
+        self.kids[spec.id] = []
         for item in spec.children:
-            self.parent[item.id] = spec.id
-            self._survey(item)
+            self._enter(spec.id, item)
+
+    def _enter(self, above: str, spec: ChildSpec | SupervisorSpec) -> None:
+        self.kids[above].append(spec.id)
+        self.parent[spec.id] = above
+        self._survey(spec)
+
+    def _leave(self, name: str) -> None:
+        for item in self.kids.pop(name, []):
+            self._leave(item)
+        if above := self.parent.pop(name, None):
+            self.kids.get(above, [name]).remove(name)
+        self.leaves.pop(name, None)
+        self.supervisors.pop(name, None)
+        self._paid.pop(name, None)
+
+    @property
+    def order(self) -> list[str]:
+        """Every unit in start order, parents first."""
+
+        def from_(name: str) -> Iterator[str]:
+            yield name
+            for item in self.kids.get(name, []):
+                yield from from_(item)
+
+        return list(from_(self.root))
 
     # -- what a test does -----------------------------------------------------------------------------------------
 
@@ -110,8 +157,7 @@ class World:
 
     def flow(self, *names: str) -> None:
         """Let starts become ready and stops be confirmed, until nothing moves without time passing."""
-        chosen = set(names or self.leaves)
-        while moving := [n for n in self.processes if n in chosen and self._can_move(n)]:
+        while moving := [n for n in self.processes if (not names or n in names) and self._can_move(n)]:
             name = moving[0]
             if self.processes[name].told is not None:
                 self.die(name, ASKED)
@@ -152,10 +198,24 @@ class World:
         return self.tell(Convicted(name, self.processes[name].incarnation, "no progress for 9 s, two keys"))
 
     def order_(self, verb: str, name: str) -> Answer:
+        return self._ask(Order(self._order_id(), Verb(verb), name))
+
+    def add(self, above: str, spec: ChildSpec | str) -> Answer:
+        """Add a child; a name alone: from the template."""
+        if isinstance(spec, str):
+            return self._ask(AddChild(self._order_id(), above, None, spec))
+        return self._ask(AddChild(self._order_id(), above, spec))
+
+    def remove(self, name: str) -> Answer:
+        return self._ask(RemoveChild(self._order_id(), name))
+
+    def _order_id(self) -> str:
         self._orders += 1
-        turn = self.tell(Order(f"o{self._orders}", Verb(verb), name))
-        answers = [action for action in turn if isinstance(action, Answer)]
-        assert [answer.order_id for answer in answers] == [f"o{self._orders}"], "exactly one answer, in the same turn"
+        return f"o{self._orders}"
+
+    def _ask(self, event: Order | AddChild | RemoveChild) -> Answer:
+        answers = [action for action in self.tell(event) if isinstance(action, Answer)]
+        assert [answer.order_id for answer in answers] == [event.order_id], "exactly one answer, in the same turn"
         return answers[0]
 
     def wait(self, seconds: float) -> None:
@@ -196,11 +256,14 @@ class World:
         if name in self.leaves:
             yield name
             return
-        for item in self.supervisors[name].children:
-            yield from self.below(item.id)
+        for item in self.kids[name]:
+            yield from self.below(item)
 
     def siblings(self, name: str) -> list[str]:
-        return [item.id for item in self.supervisors[self.parent[name]].children]
+        return self.kids[self.parent[name]]
+
+    def is_dynamic(self, name: str) -> bool:
+        return isinstance(self.supervisors[self.parent[name]], DynamicSpec)
 
     # -- the laws -----------------------------------------------------------------------------------------------------
 
@@ -212,7 +275,7 @@ class World:
                 case Start():
                     assert action.id not in self.processes, f"{action.id} starts while its predecessor lives"
                     assert action.incarnation == self.counted.get(action.id, 0) + 1, "incarnations count by one"
-                    assert action.spec is self.leaves[action.id]
+                    assert action.spec == self.leaves[action.id]
                     assert not self.closing, "nothing starts during shutdown"
                     self._no_start_into_a_falling_group(action.id)
                     self.counted[action.id] = action.incarnation
@@ -229,6 +292,12 @@ class World:
                     self.processes[action.id].told = cause[action.id]
                 case Wake():
                     self.timers[action.id] = action.at
+                case Remember():
+                    stored = self.stored.setdefault(action.supervisor_id, {})
+                    if action.spec is None:
+                        del stored[action.id]
+                    else:
+                        stored[action.id] = action.spec
                 case Report():
                     record = action.record
                     assert record.at == self.now
@@ -239,6 +308,7 @@ class World:
                         self._falling[record.id] = record.cause
                     elif record.kind in DOWN:
                         self._falling.pop(record.id, None)
+                    self._comings_and_goings(event, record)
                     self._budget(record)
                     if record.kind is SupervisionKind.QUARANTINED:
                         parked.append(record.id)
@@ -254,6 +324,29 @@ class World:
             assert not touched, f"{event.id} is quarantined and touches {touched}"
         self.actions += self.turn
 
+    def _comings_and_goings(self, event: Event, record: Supervision) -> None:
+        if record.kind is SupervisionKind.ADDED:
+            assert isinstance(event, AddChild)
+            above = self.supervisors[event.supervisor_id]
+            spec = event.spec
+            if spec is None:
+                assert isinstance(above, DynamicSpec)
+                assert above.template is not None
+                spec = from_template(above.template, event.name)
+            self._enter(above.id, spec)
+            assert not isinstance(above, DynamicSpec) or len(self.kids[above.id]) <= above.max_children
+        elif record.kind is SupervisionKind.REMOVED:
+            alive = [member for member in self.below(record.id) if member in self.processes]
+            assert not alive, f"the card of {record.id} leaves while {alive} live"
+            self._leave(record.id)
+        elif record.kind is SupervisionKind.STARTING and record.id in self.supervisors:
+            spec_ = self.supervisors[record.id]
+            for item in spec_.children:
+                if item.id not in self.parent:
+                    self._enter(record.id, item)
+            places = [item.id for item in spec_.children]
+            self.kids[record.id].sort(key=lambda name: places.index(name) if name in places else len(places))
+
     def _no_start_into_a_falling_group(self, name: str) -> None:
         while name in self.parent:
             for sibling in self.siblings(name):
@@ -262,22 +355,27 @@ class World:
             name = self.parent[name]
 
     def _later_siblings_are_dead(self, name: str) -> None:
+        dynamic = self.is_dynamic(name)
         siblings = self.siblings(name)
-        for sibling in siblings[siblings.index(name) + 1 :]:
+        for sibling in siblings[siblings.index(name) + 1 :] if not dynamic else ():
             for member in self.below(sibling):
                 assert member not in self.processes, f"{name} is told before {member} is confirmed dead"
         if self.closing:
-            for later in self.order[self.order.index(name) + 1 :]:
-                assert later not in self.processes, f"{name} is told before {later} is confirmed dead"
+            order = self.order
+            for later in order[order.index(name) + 1 :]:
+                beside = dynamic and later in siblings
+                assert beside or later not in self.processes, f"{name} is told before {later} is confirmed dead"
 
     def _budget(self, record: Supervision) -> None:
         """Recount from outside what a child and its supervisor were granted, and hold it against their limits."""
         if record.kind is SupervisionKind.STARTING and record.id in self.supervisors:
-            for name in (record.id, *(item.id for item in self.supervisors[record.id].children)):
+            for name in (record.id, *self.kids[record.id]):
                 if name in self.leaves or name == record.id:
                     self._paid[name] = []
-        if record.kind is SupervisionKind.ORDERED and self.view(record.id).state is not State.STOPPING:
-            self._paid[record.id] = []
+        if record.kind is SupervisionKind.ORDERED:
+            there = self.tree.child(record.id)
+            if there is None or there.state is not State.STOPPING:
+                self._paid[record.id] = []
         if record.kind is not SupervisionKind.RESTARTING:
             return
         last = self.view(record.id).last_exit
