@@ -174,6 +174,6 @@ def test_systemd_is_told_that_it_is_ready_and_alive(tmp_path: Path, monkeypatch:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         monkeypatch.setenv("WATCHDOG_USEC", "400000")
         up(home)
-        said = [ear.recv(1000).decode() for _ in range(5)]
-        assert any(text.startswith("READY=1") for text in said)
-        assert said.count("WATCHDOG=1") >= 2
+        said: list[str] = []
+        while said.count("WATCHDOG=1") < 2 or not any(text.startswith("READY=1") for text in said):
+            said.append(ear.recv(1000).decode())  # on a busy machine it barks several times before the root is ready
