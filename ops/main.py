@@ -147,6 +147,24 @@ def release(name: Child, home: Home = None) -> int:
     return _order("release", name, home)
 
 
+@app.command()
+def add(
+    supervisor: Annotated[str, typer.Argument(metavar="SUPERVISOR", help="A dynamic supervisor with a template.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the new child; unique in the whole tree.")],
+    home: Home = None,
+) -> int:
+    """Start one more child of a dynamic supervisor, from its template."""
+    from supervisor.runtime.verbs import order
+
+    return order(_home(home), "add", name, supervisor=supervisor)
+
+
+@app.command()
+def remove(name: Child, home: Home = None) -> int:
+    """Stop a child that was added, and forget it; a child of the plan must be stopped already."""
+    return _order("remove", name, home)
+
+
 def _order(verb: str, name: str, home: str | None) -> int:
     from supervisor.runtime.verbs import order
 

@@ -127,15 +127,20 @@ def plan_path(home: str | Path) -> Path:
 def save(plan: Plan) -> Path:
     """Write the plan where the root looks for it, atomically and for the owner only (it may hold settings)."""
     path = plan_path(plan.home)
+    replace_whole(path, msgspec.msgpack.encode(plan))
+    return path
+
+
+def replace_whole(path: Path, value: bytes) -> None:
+    """A reader sees the old file or the new one, for the owner only; it is on the disk before it takes its place."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.msgpack.encode(plan))
+        file.write(value)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    return path
 
 
 def load(home: str | Path) -> Plan:

@@ -267,6 +267,13 @@ def units(spec: SupervisorSpec) -> Iterator[tuple[str, ChildSpec | SupervisorSpe
     return inner(spec.id, spec)
 
 
+def templates(spec: SupervisorSpec) -> Iterator[tuple[str, ChildSpec]]:
+    """The template of every dynamic supervisor that has one, with the path its children have but for their names."""
+    for path, item in units(spec):
+        if isinstance(item, DynamicSpec) and item.template is not None:
+            yield f"{path}/{item.template.id}", item.template
+
+
 def members(child: ChildSpec) -> Iterator[tuple[str, ChildSpec]]:
     """The actors inside a node with a group, with their paths from the node on, in start order."""
     if isinstance(child.start, NodeStart) and child.start.group is not None:

@@ -65,8 +65,21 @@ class Checks:
 
     def start(self) -> None:
         """Start the thread; without any declared check there is nothing to start."""
-        if self._declared:
+        if self._declared and not self._stopped and self._thread.ident is None:
             self._thread.start()
+
+    def declare(self, child: str, checks: tuple[Check, ...]) -> None:
+        """What is asked of this child from its next life on."""
+        if checks:
+            self._declared[child] = checks
+            self.start()
+        else:
+            self.forget(child)
+
+    def forget(self, child: str) -> None:
+        """This child is no more."""
+        self.live(child, None)
+        self._declared.pop(child, None)
 
     def live(self, child: str, pid: int | None) -> None:
         """This child is ready as `pid` and may be asked; None: do not ask (down, not ready). From any thread."""
@@ -115,9 +128,8 @@ class Checks:
         self._wanted.pop(child, None)
         if pid is not None:
             self._wanted[child] = pid
-            self._tasks[child] = [
-                self._loop.create_task(self._repeat(child, pid, check)) for check in self._declared[child]
-            ]
+            checks = self._declared.get(child, ())  # forgotten meanwhile: nothing to ask
+            self._tasks[child] = [self._loop.create_task(self._repeat(child, pid, check)) for check in checks]
 
     async def _repeat(self, child: str, pid: int, check: Check) -> None:
         failures = 0

@@ -8,13 +8,18 @@ for that node, a moment (inside.py). The counter itself is control.py.
 from __future__ import annotations
 
 import difflib
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from supervisor.moves import Order, Verb
-from supervisor.runtime import board
+import msgspec
+
+from supervisor.moves import AddChild, Order, RemoveChild, Verb
+from supervisor.runtime import board, locks
 from supervisor.runtime.control import Later, refusal
+from supervisor.runtime.records import wall
+from supervisor.spec import ChildSpec
 
 if TYPE_CHECKING:
     from supervisor.runtime.root import Root
@@ -27,13 +32,15 @@ class Desk:
         self._root = root
         self._orders = 0
         self._verbs: dict[str, Callable[[dict[str, Any]], dict[str, Any] | Later]] = {
-            "status": lambda _: root.status(),
+            "status": lambda _: self.status(),
             "why": self._why,
             "events": self._events,
             "start": self._order,
             "stop": self._order,
             "restart": self._order,
             "release": self._order,
+            "add": self._add,
+            "remove": self._remove,
             "down": self._down,
         }
 
@@ -44,6 +51,29 @@ class Desk:
         if known is None:
             return refusal("unknown_verb", f"no verb {verb!r}; known are {' '.join(self._verbs)}")
         return known(question)
+
+    def status(self) -> dict[str, Any]:
+        """The document of DESIGN section 9."""
+        root, now = self._root, time.monotonic()
+        shutdown = root.phasing.document()
+        state = "stopping" if root.stopping else "running" if root.was_ready else "starting"
+        state = "safe" if not root.stopping and shutdown is not None else state
+        server = {
+            "state": state,
+            "mode": root.plan.mode,
+            "pid": os.getpid(),
+            "uptime_s": round(now - root.begun_at, 3),
+            "version": root.plan.version,
+            "config_digest": root.plan.config_digest,
+            "shutdown": shutdown,
+            "zygotes": [
+                {"role": role, "pid": pid, "spare": root.nursery.spare(role)} for role, pid in root.nursery.roles()
+            ],
+            "heart_pid": root.heart.pid if root.heart is not None else None,
+            "ess_pid": locks.holder(root.home / "run" / "ess.lock"),
+            "at": wall(now),
+        }
+        return board.status(server, root.views(), root.watch.seen, root.side.memory, now)
 
     def _events(self, question: dict[str, Any]) -> dict[str, Any]:
         after = question.get("after", 0)
@@ -63,18 +93,38 @@ class Desk:
             root.take_up_new_inputs()
         if root.inside.node_of(name) is not None:
             return root.inside.order(verb, name)
-        self._orders += 1
-        order_id = f"order-{self._orders}"
-        answer = root.runner.order(Order(order_id, verb, name), order_id)
-        if answer is None:
-            return refusal("internal", f"the tree did not answer {verb} {name}; see logs/root.jsonl")
-        text = answer.text
-        if answer.ok:
+        answer = self._give(lambda order_id: Order(order_id, verb, name))
+        if answer["ok"]:
             try:
                 root.intent.ordered(verb, name)
             except OSError as error:
-                text = f"{text}; not remembered on disk: {error}"
-        return {"ok": answer.ok, "code": answer.code, "text": text}
+                answer["text"] += f"; not remembered on disk: {error}"
+        return answer
+
+    def _add(self, question: dict[str, Any]) -> dict[str, Any]:
+        """OTP's start_child: `supervisor` and `name` (from its template), or `supervisor` and a whole `spec`."""
+        above, name, spec = str(question.get("supervisor", "")), str(question.get("name", "")), None
+        if question.get("spec") is not None:
+            try:
+                spec = msgspec.convert(question["spec"], ChildSpec)
+            except msgspec.ValidationError as error:
+                return refusal("invalid_spec", f"this is no child spec: {error}")
+        self._root.take_up_new_inputs()
+        return self._give(lambda order_id: AddChild(order_id, above, spec, name))
+
+    def _remove(self, question: dict[str, Any]) -> dict[str, Any]:
+        """OTP's delete_child; one of a dynamic supervisor is stopped first."""
+        name = self._name(question)
+        return self._give(lambda order_id: RemoveChild(order_id, name))
+
+    def _give(self, order: Callable[[str], Order | AddChild | RemoveChild]) -> dict[str, Any]:
+        """Tell the tree, which answers in the same turn."""
+        self._orders += 1
+        given = order(f"order-{self._orders}")
+        answer = self._root.runner.order(given, given.order_id)
+        if answer is None:
+            return refusal("internal", f"the tree did not answer {given}; see logs/root.jsonl")
+        return {"ok": answer.ok, "code": answer.code, "text": answer.text}
 
     def _why(self, question: dict[str, Any]) -> dict[str, Any]:
         root = self._root

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ import msgspec
 
 from supervisor.events import Cause
 from supervisor.moves import Kept, Verb
+from supervisor.plan import replace_whole
+from supervisor.spec import ChildSpec
 from supervisor.words import State
+
+KEPT_COUNTERS = 10_000  # names; nobody who lives remembers a fence of one that has not been started for that long
 
 
 class Counters:
@@ -28,7 +33,10 @@ class Counters:
 
     def started(self, id: str, incarnation: int) -> None:
         """Remembered before the process exists."""
-        self.values[id] = incarnation
+        self.values.pop(id, None)
+        self.values[id] = incarnation  # the newest is the last one
+        while len(self.values) > KEPT_COUNTERS:
+            del self.values[next(iter(self.values))]
         write(self._path, self.values)
 
 
@@ -61,6 +69,10 @@ class Intent:
             self._now = _Intent()
 
     @property
+    def stopped(self) -> list[str]:
+        return self._now.stopped
+
+    @property
     def parked(self) -> dict[str, Parked]:
         return self._now.quarantined
 
@@ -86,11 +98,50 @@ class Intent:
         if not self.parked.keys().isdisjoint(ids):
             self._keep(self._now.stopped, {name: parked for name, parked in self.parked.items() if name not in ids})
 
+    def forget(self, id: str) -> None:
+        """This child is no more."""
+        if id in self.parked or id in self.stopped:
+            left = {name: parked for name, parked in self.parked.items() if name != id}
+            self._keep([name for name in self.stopped if name != id], left)
+
     def _keep(self, stopped: list[str], quarantined: dict[str, Parked]) -> None:
         wanted = _Intent(stopped=stopped, quarantined=quarantined)
         if wanted != self._now:
             self._now = wanted
             write(self._path, msgspec.to_builtins(wanted))
+
+
+class _Store(msgspec.Struct, frozen=True, kw_only=True):
+    """The file: supervisor -> its remembered children, oldest first."""
+
+    schema: int = 1
+    children: dict[str, tuple[ChildSpec, ...]] = {}
+
+
+class SpecStore:
+    """`state/children.msgpack`: the children of dynamic supervisors that remember, for the next root.
+
+    Replaced whole, and on the disk before the answer to `add` leaves. One that cannot be read is put aside, and said.
+    """
+
+    def __init__(self, home: Path, complain: Callable[[str], None]) -> None:
+        self._path = home / "state" / "children.msgpack"
+        self.children: dict[str, tuple[ChildSpec, ...]] = {}
+        try:
+            self.children = msgspec.msgpack.decode(self._path.read_bytes(), type=_Store).children
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.DecodeError) as error:
+            aside = self._path.with_suffix(".unreadable")
+            self._path.replace(aside)
+            complain(f"{self._path} cannot be read ({error}); no child is brought back, it is {aside.name} now")
+
+    def remember(self, supervisor_id: str, id: str, spec: ChildSpec | None) -> None:
+        """Behind those stored before; None: no more."""
+        others = tuple(one for one in self.children.get(supervisor_id, ()) if one.id != id)
+        now = {**self.children, supervisor_id: (*others, spec) if spec is not None else others}
+        replace_whole(self._path, msgspec.msgpack.encode(_Store(children=now)))
+        self.children = now
 
 
 def write(path: Path, value: Any) -> None:
@@ -119,6 +170,14 @@ def orderly_exit(home: Path, pid: int) -> tuple[int, str] | None:
     if left.get("pid") != pid or not isinstance(left.get("code"), int):
         return None
     return left["code"], str(left.get("reason", ""))
+
+
+def readdress(home: Path, id: str, endpoint: str | None) -> None:
+    """Where foreign clients find a publisher that came, or went, at run time: `run/addresses.json`."""
+    path = home / "run" / "addresses.json"
+    book = _read(path)
+    if book.get(id) != endpoint:
+        write(path, {name: at for name, at in {**book, id: endpoint}.items() if at is not None})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -24,9 +24,9 @@ import msgspec
 
 from supervisor import plan as plans
 from supervisor.events import Cause, Supervision, SupervisionKind, supervision
-from supervisor.moves import Boot, ChildView, Order, Report, Shutdown, Verb
+from supervisor.moves import Boot, ChildView, Order, Remember, Report, Shutdown, Verb
 from supervisor.plan import Plan
-from supervisor.runtime import board, link, locks, log, memory, notify, process, runner
+from supervisor.runtime import link, locks, log, memory, notify, process, runner, vitals
 from supervisor.runtime.checks import Checks
 from supervisor.runtime.control import Control
 from supervisor.runtime.convictions import Convictions
@@ -40,11 +40,11 @@ from supervisor.runtime.monitors import DEATHS, Monitors, Watcher
 from supervisor.runtime.nursery import Birth, Nursery
 from supervisor.runtime.phasing import Phasing
 from supervisor.runtime.process import ExitStatus
-from supervisor.runtime.records import Records, wall
+from supervisor.runtime.records import Records
 from supervisor.runtime.runner import Runner
 from supervisor.runtime.side import Side
 from supervisor.runtime.watch import TICK_S, Watch
-from supervisor.spec import NodeStart, walk
+from supervisor.spec import NodeStart, templates, walk
 from supervisor.system import TO_ROOT, Demonitor, Down, Monitor, PhaseDone, ToRoot
 from supervisor.terminal import command
 from supervisor.words import ExitReason
@@ -52,6 +52,7 @@ from supervisor.words import ExitReason
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 69, 75, 78
 SHUTDOWN_S = 25.0  # the total deadline of an orderly end; the heart waits 30 s
 PING_EVERY_S = 1.0
+STATUS_PER_CHILD_S = 0.01
 INPUTS_EVERY_S = 5.0  # somebody is quarantined: has what it ran with changed?
 TRIED_AGAIN = "is tried again: code, models or configuration are others than when it was quarantined"
 
@@ -105,16 +106,22 @@ class Root(runner.Owner):
         for id, parked in lifted.items():
             self.log.info(f"{id} {TRIED_AGAIN}", child=id, why=parked.why)
         rng = random.Random(plan.seed or None)
-        self.runner = Runner(self.loop, plan.tree, self, rng, self.counters.values, self.intent.kept())
+        self.store = memory.SpecStore(home, self.log.error)
+        self.runner = Runner(
+            self.loop, plan.tree, self, rng, self.counters.values, self.intent.kept(), self.store.children
+        )
         children = {child.id: child for _, child in walk(plan.tree)}
-        self.watch = Watch(home, children)
+        self._templates = {path.split("/")[-2]: template.id for path, template in templates(plan.tree)}
+        self._planned = frozenset(children)  # who else comes and goes at run time
+        self.watch = Watch(home, children, self.runner.tree.child)
         self.checks = Checks({id: child.checks for id, child in children.items()})
         self.side = Side(home, self.log)
         self.heart = HeartWatch(home, self.log) if os.environ.get(HEART_PID) else None
         self.begun_at = time.monotonic()
         self.code = 0
-        self._stopping = ""
-        self._was_ready = False
+        self.stopping = ""  # why
+        self.was_ready = False
+        self._unready = [id for id, child in children.items() if child.required]  # was never seen ready
         self.inside = Inside(self.loop, plan.tree, self.runner.lives, self._obeyed)
         self.monitors = Monitors(self.child, self._tell_watcher)
         self.convictions = Convictions(home, self.loop, self.runner, self.records)
@@ -124,12 +131,12 @@ class Root(runner.Owner):
             lambda: [seen.spec for seen in self.watch.seen.values()],
             self.runner.lives,
             self._say_phase,
-            lambda within_s: self.runner.tell(Shutdown(self._stopping, within_s)),
+            lambda within_s: self.runner.tell(Shutdown(self.stopping, within_s)),
             self._stay,
             plan.phases,
         )
         self._stranger = 0
-        self._looked_at = 0.0
+        self._looked_at = self._offered_at = 0.0
         self._over = False
 
     def run(self) -> int:
@@ -153,29 +160,24 @@ class Root(runner.Owner):
     def stop(self, reason: str, code: int, *, abortable: bool = False, force: bool = False) -> None:
         """End everything in order, the phases first, within one total deadline. Asking again changes nothing, or makes
         it stricter: `force` gives up the phases. Only who can be told so may be refused (`abortable`)."""
-        if not self._stopping:
-            self._stopping, self.code = reason, code
-        self.phasing.begin(self._stopping, SHUTDOWN_S, abortable=abortable, force=force)
+        if not self.stopping:
+            self.stopping, self.code = reason, code
+        self.phasing.begin(self.stopping, SHUTDOWN_S, abortable=abortable, force=force)
 
     def _stay(self) -> None:
         """The shutdown was aborted: safe mode. What its phases have stopped stays stopped."""
-        self._stopping, self.code = "", 0
+        self.stopping, self.code = "", 0
 
     def _say_phase(self, detail: str, aborted: bool) -> None:
-        tree, now = self.runner.tree, time.monotonic()
+        top = self.runner.tree.child(self.plan.tree.id)
         kind = SupervisionKind.ABORTED if aborted else SupervisionKind.PHASE
-        top = tree.children()[0]
-        self.records.supervision(
-            supervision(
-                kind,
-                id=top.id,
-                path=top.path,
-                incarnation=top.incarnation,
-                at=now,
-                cause=Cause.SHUTDOWN,
-                detail=detail,
+        if top is not None:
+            at, cause = time.monotonic(), Cause.SHUTDOWN
+            incarnation = top.incarnation
+            record = supervision(
+                kind, id=top.id, path=top.path, incarnation=incarnation, at=at, cause=cause, detail=detail
             )
-        )
+            self.records.supervision(record)
 
     # -- what the runner asks of its owner --------------------------------------------------------------------------
 
@@ -185,6 +187,9 @@ class Root(runner.Owner):
         life.line, theirs = link.pair()
         self.runner.watch_line(life)
         boot = plans.boot_of(self.plan, life.spec, life.incarnation, os.getpid(), self.intent.kept())
+        template = self._templates.get(life.path.rpartition("/")[0].rpartition("/")[2])
+        if template is not None and life.id not in self.plan.routes:
+            boot = msgspec.structs.replace(boot, routes=self.plan.routes.get(template, ()))
         birth = Birth(
             name=life.id,
             boot=boot,
@@ -197,7 +202,11 @@ class Root(runner.Owner):
 
     def starting(self, life: Life) -> None:
         self.counters.started(life.id, life.incarnation)
-        self.watch.restarted(life.id)
+        self.watch.know(life.id, life.spec)
+        self.inside.know(life.spec)
+        self.checks.declare(life.id, life.spec.checks)
+        if life.id not in self._planned:
+            self._remember(memory.readdress, self.home, life.id, plans.endpoint_of(self.plan.sockets, life.id))
 
     def worked(self, life: Life) -> bool:
         if life.is_node:
@@ -281,10 +290,13 @@ class Root(runner.Owner):
     def report(self, action: Report) -> None:
         record = action.record
         self.monitors.reported(record)
+        self.watch.touch(record.id)
         if record.kind is SupervisionKind.QUARANTINED:
             self.watch.parked[record.id] = record.cause
             parked = memory.Parked(cause=record.cause, why=record.detail, inputs=self.inputs_now.digest)
             self._remember(self.intent.quarantined, record.id, parked)
+        if record.kind is SupervisionKind.REMOVED:
+            self._removed(record.id)
         if record.kind is SupervisionKind.STARTING:
             self._remember(self.intent.lifted, record.id)
         if record.kind is SupervisionKind.READY:
@@ -293,12 +305,26 @@ class Root(runner.Owner):
                 self.checks.live(life.id, life.pid)
                 self.phasing.ready(life)
         self.records.supervision(record)
-        if record.kind in (SupervisionKind.READY, SupervisionKind.STARTED):
+        if record.kind is SupervisionKind.READY and not self.was_ready:
             self.loop.at(0.0, self._note_ready)
+
+    def remember(self, action: Remember) -> None:
+        self._remember(self.store.remember, action.supervisor_id, action.id, action.spec)
+
+    def _removed(self, id: str) -> None:
+        """A child is no more, and neither is what was known of it, but for its log, its journal and its number."""
+        self.watch.forget(id)
+        self.inside.forget(id)
+        self.checks.forget(id)
+        self.convictions.forget(id)
+        self._remember(self.intent.forget, id)
+        self._remember(memory.readdress, self.home, id, None)
+        for leftover in (Path("vitals", vitals.file_name(id)), Path("run", f"{id.replace(':', '_')}.lock")):
+            (self.home / leftover).unlink(missing_ok=True)
 
     def gave_up(self, reason: str) -> None:
         self.log.error("the tree gave up", reason=reason)
-        self._stopping, self.code = reason, self.code or 70
+        self.stopping, self.code = reason, self.code or 70
 
     def ended(self, reason: str) -> None:
         self.log.info("everything is down", reason=reason, code=self.code)
@@ -323,7 +349,7 @@ class Root(runner.Owner):
         for answer in self.checks.drain():
             self.watch.heard(answer)
         self._on_control()
-        for verdict, before in self.watch.tick(due, now, self.runner.tree.children(), self.runner.lives):
+        for verdict, before in self.watch.tick(due, now, self.runner.lives):
             self.convictions.judged(verdict, before, now)
 
     def _at_second(self, due: float) -> None:
@@ -332,14 +358,19 @@ class Root(runner.Owner):
     def _second(self, due: float) -> None:
         now = time.monotonic()
         self._at_second(max(due + PING_EVERY_S, now + PING_EVERY_S / 2))
-        for life in self.runner.lives.values():
-            life.ping(now)
-        self.side.offer(self.status(), tuple(life.pid for life in self.runner.lives.values() if life.pid))
+        lives = self.runner.lives
+        for id in self.watch.wants_pings():
+            if id in lives:
+                lives[id].ping(now)
+        # The file is for the day the root is wedged: with many children it is written less often than it costs.
+        if now - self._offered_at >= max(PING_EVERY_S, len(self.watch.seen) * STATUS_PER_CHILD_S):
+            self._offered_at = now
+            self.side.offer(self.desk.status(), tuple(life.pid for life in lives.values() if life.pid))
         self._sweep()
-        if self.intent.parked and now - self._looked_at >= INPUTS_EVERY_S and not self._stopping:
+        if self.intent.parked and now - self._looked_at >= INPUTS_EVERY_S and not self.stopping:
             self._looked_at = now
             self.take_up_new_inputs()
-        if self.heart is not None and not self._stopping:
+        if self.heart is not None and not self.stopping:
             self.heart.look(now)
 
     def _sweep(self) -> None:
@@ -353,11 +384,17 @@ class Root(runner.Owner):
         self._stranger = pid
 
     def _note_ready(self) -> None:
+        """All that is required serves, for the first time. The last to start is asked first, so this costs nothing."""
+        tree, waiting = self.runner.tree, self._unready
+        while waiting and (view := tree.child(waiting[-1])) is not None and view.ready:
+            waiting.pop()
+        if waiting or self.was_ready:
+            return
         workers = [view for view in self.runner.tree.children() if view.kind == "worker"]
         ready = sum(view.ready for view in workers)
-        if self._was_ready or not all(view.ready for view in workers if view.required) or ready == 0:
+        if not all(view.ready for view in workers if view.required) or ready == 0:
             return
-        self._was_ready = True
+        self.was_ready = True
         took_s = time.monotonic() - self.begun_at
         self.log.info(f"ready: {ready} of {len(workers)} children in {took_s:.1f} s")
 
@@ -366,29 +403,6 @@ class Root(runner.Owner):
     def _on_control(self) -> None:
         if not self._over and self.control.drain():
             self.loop.at(0.0, self._on_control)
-
-    def status(self) -> dict[str, Any]:
-        """The document of DESIGN section 9."""
-        now = time.monotonic()
-        shutdown = self.phasing.document()
-        state = "stopping" if self._stopping else "running" if self._was_ready else "starting"
-        state = "safe" if not self._stopping and shutdown is not None else state
-        server = {
-            "state": state,
-            "mode": self.plan.mode,
-            "pid": os.getpid(),
-            "uptime_s": round(now - self.begun_at, 3),
-            "version": self.plan.version,
-            "config_digest": self.plan.config_digest,
-            "shutdown": shutdown,
-            "zygotes": [
-                {"role": role, "pid": pid, "spare": self.nursery.spare(role)} for role, pid in self.nursery.roles()
-            ],
-            "heart_pid": self.heart.pid if self.heart is not None else None,
-            "ess_pid": locks.holder(self.home / "run" / "ess.lock"),
-            "at": wall(now),
-        }
-        return board.status(server, self.views(), self.watch.seen, self.side.memory, now)
 
     def views(self) -> list[ChildView]:
         """Every unit of the house in start order, those inside a node below it."""

@@ -31,6 +31,7 @@ from supervisor.moves import (
     Kept,
     Kill,
     Ready,
+    Remember,
     Report,
     Start,
     Started,
@@ -42,7 +43,7 @@ from supervisor.runtime import link, notify
 from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.process import ExitStatus
-from supervisor.spec import ProgramStart, SupervisorSpec
+from supervisor.spec import ChildSpec, ProgramStart, SupervisorSpec
 from supervisor.tree import Tree
 from supervisor.verdict.fingerprint import fingerprint
 from supervisor.words import CrashRecord, ExitReason
@@ -79,6 +80,9 @@ class Owner:
     def report(self, action: Report) -> None:
         """Keep and publish this record."""
 
+    def remember(self, action: Remember) -> None:
+        """Store this child of a supervisor that remembers, or store it no more."""
+
     def gave_up(self, reason: str) -> None:
         """The tree's root gave up."""
 
@@ -97,8 +101,9 @@ class Runner:
         rng: Random,
         incarnations: Mapping[str, int] | None = None,
         intent: Mapping[str, Kept] | None = None,
+        remembered: Mapping[str, tuple[ChildSpec, ...]] | None = None,
     ) -> None:
-        self.tree = Tree(spec, rng, incarnations, intent)
+        self.tree = Tree(spec, rng, incarnations, intent, remembered)
         self.lives: dict[str, Life] = {}
         self.answers: dict[str, Answer] = {}
         self._loop, self._owner = loop, owner
@@ -174,6 +179,8 @@ class Runner:
                 self._owner.report(action)
             case Answer():
                 self.answers[action.order_id] = action
+            case Remember():
+                self._owner.remember(action)
             case GiveUp(reason=reason):
                 self._owner.gave_up(reason)
             case Ended(reason=reason):

@@ -1,7 +1,7 @@
 """The root's side thread: what may take milliseconds and must never hold up the loop.
 
 It measures memory (RSS every few seconds, PSS once a minute: the kernel walks every page for it) and writes the
-status to disk once a second, for the day the root is wedged. The loop hands in values and picks up values.
+status to disk when it gets one, for the day the root is wedged. The loop hands in values and picks up values.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from supervisor.runtime.proc import Memory
 
 RSS_EVERY_S = 5.0
 PSS_EVERY_S = 60.0
+RSS_PER_CHILD_S = 0.05
+EXACT_AT_ONCE = 16
 _PAGE_MIB = 4096 / (1024.0 * 1024.0)
 
 
@@ -32,7 +34,8 @@ class Side:
         self._offer: tuple[dict[str, Any], tuple[int, ...]] | None = None
         self._wake = threading.Event()
         self._over = False
-        self._rss_at = self._pss_at = 0.0
+        self._rss_at = 0.0
+        self._exact_at: dict[int, float] = {}
         self._thread = threading.Thread(target=self._run, name="side", daemon=True)
 
     def start(self) -> None:
@@ -72,22 +75,25 @@ class Side:
         fresh.replace(self._path)
 
     def _measure(self, pids: tuple[int, ...]) -> None:
+        """The resident size of all every few seconds, the exact one of a few at a time: the kernel walks all pages."""
         now = time.monotonic()
-        new = any(pid not in self.memory for pid in pids)
-        if now - self._rss_at < RSS_EVERY_S and not new:
+        new = [pid for pid in pids if pid not in self.memory]
+        every_s = max(RSS_EVERY_S, len(pids) * RSS_PER_CHILD_S)
+        if now - self._rss_at < every_s and not new:
             return
         self._rss_at = now
-        exact = now - self._pss_at >= PSS_EVERY_S
-        if exact:
-            self._pss_at = now
+        self._exact_at = {pid: self._exact_at.get(pid, 0.0) for pid in pids}
+        oldest = sorted(pids, key=self._exact_at.__getitem__)[:EXACT_AT_ONCE]
         found: dict[int, Memory] = {}
         for pid in pids:
             known = self.memory.get(pid)
-            measured = proc.memory(pid) if exact or known is None else None
-            if measured is None and known is not None:
-                measured = Memory(_rss_mib(pid), known.pss_mib)
-            if measured is not None:
-                found[pid] = measured
+            exact = pid in oldest and now - self._exact_at[pid] >= PSS_EVERY_S
+            measured = proc.memory(pid) if exact else None
+            if exact:
+                self._exact_at[pid] = now
+            if measured is None:
+                measured = Memory(_rss_mib(pid), known.pss_mib if known is not None else 0.0)
+            found[pid] = measured
         self.memory = found
 
 

@@ -42,9 +42,9 @@ def ask_on(client: Client, verb: str, timeout_s: float = 2.0, **fields: Any) -> 
     return answer
 
 
-def order(home: Path, verb: str, name: str) -> int:
+def order(home: Path, verb: str, name: str, **fields: str) -> int:
     """Give one order and print what the server said to it."""
-    answer = ask(home, verb, ORDER_S, name=name)
+    answer = ask(home, verb, ORDER_S, name=name, **fields)
     if not answer.get("ok"):
         raise Refusal(REFUSED, str(answer.get("text") or f"the server did not acknowledge {verb} {name}: {answer}"))
     print(answer.get("text") or f"{verb} {name}: acknowledged")

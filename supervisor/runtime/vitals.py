@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from operator import ne
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ SLOT_WORDS = 24  # 16 dials, 8 words of name
 DIALS = 16
 NAME_WORD = DIALS
 MAX_SLOTS = 1024  # a thread each
+_LONG_S = 1.0
 
 (
     LOOPS,
@@ -116,6 +118,7 @@ class Reader:
         self._inode = 0
         self._words: memoryview | None = None
         self._names: tuple[str, ...] = ()
+        self._glance: list[int] = []
 
     def reopen(self) -> bool:
         """Map the page that now stands at the path; False when there is none."""
@@ -138,6 +141,26 @@ class Reader:
             names.append(raw.rstrip(b"\0").decode(errors="replace"))
         self._words, self._names = words, tuple(names)
         return True
+
+    def calm(self, incarnation: int, now: float) -> bool:
+        """A glance: every loop has turned since the glance before, and no work has been waiting or in hand for long.
+
+        Once a second suits it: a loop turns twice in that time, also when idle.
+        """
+        words = self._words
+        if words is None or words[2] != incarnation:
+            return False
+        long_ago = int((now - _LONG_S) * 1e9)
+        turned = []
+        for index in range(len(self._names)):
+            s = HEADER_WORDS + index * SLOT_WORDS
+            if not words[s + STARTED]:
+                continue  # nobody turns it
+            turned.append(words[s + LOOPS])
+            if 0 < words[s + IN_HAND_SINCE] < long_ago or 0 < words[s + OLDEST_QUEUED] < long_ago:
+                return False
+        before, self._glance = self._glance, turned
+        return len(before) == len(turned) and all(map(ne, before, turned))
 
     def read(self, incarnation: int | None = None) -> list[ActorVitals]:
         """All actors of the page, `[]` while there is none (or not yet one of `incarnation`)."""

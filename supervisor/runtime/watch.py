@@ -1,14 +1,17 @@
 """The eye of the root: looks at every child, asks the judge, and says what to do. It touches nobody itself.
 
-Ten times a second it reads the dials of all nodes (a microsecond each), once a second also the kernel's numbers (those
-of suspects every time), folds them into each child's history, and has everybody judged. Its own lateness is part of
-the evidence: a root that was late saw nothing.
+Ten times a second it reads the dials of some nodes (a microsecond each), once a second also the kernel's numbers (those
+of suspects every time), folds them into each child's history, and has them judged. Its own lateness is part of the
+evidence: a root that was late saw nothing.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -34,7 +37,11 @@ from supervisor.verdict.timing import TICK_S
 from supervisor.words import ExitKind, State, VerdictKind
 
 KERNEL_EVERY_S = 1.0
-JUDGE_EVERY_S = 0.5
+JUDGE_EVERY_S = 0.4
+GLANCE_EVERY_S = 1.0
+LOOKS = 100  # restless ones per tick; a look with its judgement costs 0.2 ms
+TURNS = 3  # calm ones per tick: 30 a second, so up to 15 children are judged every half second, 1,000 every 33 s
+PINGS = 40  # calm ones per second
 CALM = frozenset({VerdictKind.HEALTHY, VerdictKind.STOPPED})
 _NS = 1e-9
 
@@ -57,47 +64,75 @@ class Seen(msgspec.Struct, kw_only=True):
 
 
 class Watch:
-    """`tick` once per `TICK_S`; `verdicts` is what is believed now."""
+    """`tick` once per `TICK_S`; `seen[name].verdict` is what is believed now. `find` gives the present view of a name.
 
-    def __init__(self, home: Path, children: Mapping[str, ChildSpec]) -> None:
+    Whom to look at is bounded, so that a thousand children cost little more than ten. The restless (no calm verdict, or
+    something was reported of them) come first, the calm ones in turn. Between turns a glance at the dials of a calm
+    one, once a second, finds whoever has stopped turning or sits on work, and makes it restless.
+    """
+
+    def __init__(self, home: Path, children: Mapping[str, ChildSpec], find: Callable[[str], ChildView | None]) -> None:
         self.observer = Observer()
-        self.seen = {
-            id: Seen(spec=spec, reader=vitals.Reader(home / "vitals" / vitals.file_name(id)))
-            for id, spec in children.items()
-        }
+        self.seen: dict[str, Seen] = {}
         self.parked: dict[str, Cause] = {}  # why a child was last quarantined, as the tree said
+        self._home, self._find = home, find
+        self._restless: dict[str, None] = {}
+        self._turns, self._glances, self._pings = _Ring(self.seen), _Ring(self.seen), _Ring(self.seen)
         self._asleep = _asleep_s()
+        for id, spec in children.items():
+            self.know(id, spec)
 
-    def tick(
-        self, due: float, now: float, views: tuple[ChildView, ...], lives: Mapping[str, Life]
-    ) -> list[tuple[Verdict, Verdict | None]]:
+    def know(self, id: str, spec: ChildSpec) -> None:
+        """A new life begins: of a child known or not known yet, by this spec. Old answers say nothing about it."""
+        seen = self.seen.get(id)
+        if seen is None:
+            reader = vitals.Reader(self._home / "vitals" / vitals.file_name(id))
+            self.seen[id] = Seen(spec=spec, reader=reader)
+        else:
+            seen.spec, seen.checks = spec, {}
+        self.touch(id)
+
+    def forget(self, id: str) -> None:
+        """This child is no more."""
+        if self.seen.pop(id, None) is not None:
+            self._restless.pop(id, None)
+            self.parked.pop(id, None)
+
+    def touch(self, id: str) -> None:
+        """Something was reported of it: look at it in the next tick."""
+        if id in self.seen:
+            self._restless[id] = None
+
+    def tick(self, due: float, now: float, lives: Mapping[str, Life]) -> list[tuple[Verdict, Verdict | None]]:
         """Look and judge. Returns (verdict, the one before) of every child that was judged in this tick."""
         asleep = _asleep_s()
         self.observer = self.observer.tick(due, now, asleep_s=max(0.0, asleep - self._asleep))
         self._asleep = asleep
+        self._glance_at_some(now, lives)
         judged: dict[str, Verdict] = {}
         before: dict[str, Verdict | None] = {}
-        workers = [view for view in views if view.id in self.seen]
-        for view in workers:
-            seen = self.seen[view.id]
-            life = lives.get(view.id)
+        for id in self._due(now):
+            view, seen, life = self._find(id), self.seen[id], lives.get(id)
+            if view is None:
+                self._restless.pop(id, None)
+                continue
+            place = (view.state, view.incarnation)
             suspect = seen.verdict is None or seen.verdict.kind not in CALM
             if life is not None and life.pid is not None:
                 self._look(seen, life, life.pid, now, suspect)
             elif seen.actors:
                 seen.actors, seen.rates, seen.cpu_ratio = [], (0.0, 0.0), 0.0
-            place = (view.state, view.incarnation)
-            if suspect or place != seen.judged_state or now - seen.judged_at >= JUDGE_EVERY_S:
-                before[view.id] = seen.verdict
-                judged[view.id] = judge(self._evidence(view, seen, life), now, seen.verdict)
-                seen.judged_at, seen.judged_state = now, place
-        live = {view.id: judged.get(view.id) or self.seen[view.id].verdict for view in workers if view.pid is not None}
-        calmed = correlate({id: verdict for id, verdict in live.items() if verdict is not None}, now)
+            before[id] = seen.verdict
+            judged[id] = judge(self._evidence(view, seen, life), now, seen.verdict)
+            seen.judged_at, seen.judged_state = now, place
         result = []
-        for id, verdict in judged.items():
-            final = calmed.get(id, verdict)
-            self.seen[id].verdict = final
-            result.append((final, before[id]))
+        for id, verdict in self._calmed(judged, lives, now).items():
+            self.seen[id].verdict = verdict
+            if verdict.kind in CALM:
+                self._restless.pop(id, None)
+            else:
+                self._restless[id] = None
+            result.append((verdict, before[id]))
         return result
 
     def heard(self, answer: CheckResult) -> None:
@@ -105,11 +140,8 @@ class Watch:
         seen = self.seen.get(answer.child)
         if seen is not None:
             seen.checks[(answer.kind, answer.target)] = answer
-
-    def restarted(self, id: str) -> None:
-        """A new incarnation: old answers say nothing about it."""
-        if id in self.seen:
-            self.seen[id].checks = {}
+            if not answer.ok:
+                self.touch(answer.child)
 
     def worked(self, id: str, incarnation: int) -> bool:
         """Whether an actor of this incarnation marked progress after it was ready. The page outlives its writer."""
@@ -117,6 +149,39 @@ class Watch:
         if seen is None:
             return False
         return any(0 < actor.ready_ns < actor.last_progress_ns for actor in seen.reader.read(incarnation))
+
+    def wants_pings(self) -> tuple[str, ...]:
+        """Whom to ping this second: the restless, and some of the calm in turn."""
+        return tuple(dict.fromkeys((*self._restless, *self._pings.next(PINGS))))
+
+    def _due(self, now: float) -> list[str]:
+        """Whom to look at in this tick: at most `LOOKS` restless ones, longest waiting first, and `TURNS` calm ones."""
+        chosen = list(itertools.islice(self._restless, LOOKS))
+        if len(self._restless) > LOOKS:
+            for id in chosen:  # to the end of the line
+                del self._restless[id]
+                self._restless[id] = None
+        calm = (id for id in self._turns.next(TURNS) if id not in self._restless)
+        return chosen + [id for id in calm if now - self.seen[id].judged_at >= JUDGE_EVERY_S]
+
+    def _glance_at_some(self, now: float, lives: Mapping[str, Life]) -> None:
+        """A tenth of all, so that each calm one is glanced at once a second."""
+        for id in self._glances.next(math.ceil(len(self.seen) * TICK_S / GLANCE_EVERY_S)):
+            life = lives.get(id)
+            if life is None or id in self._restless or not life.is_node:
+                continue
+            if not self.seen[id].reader.calm(life.incarnation, now):
+                self._restless[id] = None
+
+    def _calmed(self, judged: dict[str, Verdict], lives: Mapping[str, Life], now: float) -> dict[str, Verdict]:
+        """With the eye on all that live: many suspects at once are one event. Nobody accused, nothing to compare."""
+        if all(verdict.kind is not VerdictKind.HUNG for verdict in judged.values()):
+            return judged
+        live = {
+            id: judged.get(id) or self.seen[id].verdict for id, life in lives.items() if life.pid and id in self.seen
+        }
+        calmed = correlate({id: verdict for id, verdict in live.items() if verdict is not None}, now)
+        return {id: calmed.get(id, verdict) for id, verdict in judged.items()}
 
     def _look(self, seen: Seen, life: Life, pid: int, now: float, suspect: bool) -> None:
         kernel = None
@@ -152,6 +217,25 @@ class Watch:
             hang_after_s=seen.spec.hang_after_s,
             start_timeout_s=seen.spec.start_timeout_s,
         )
+
+
+class _Ring:
+    """Names of a dictionary in turn, a few at a time; those that come and go are no trouble."""
+
+    def __init__(self, names: Mapping[str, object]) -> None:
+        self._names = names
+        self._left: deque[str] = deque()  # of this round
+
+    def next(self, most: int) -> list[str]:
+        """The next few, fewer at the end of a round."""
+        if not self._left:
+            self._left.extend(self._names)
+        found: list[str] = []
+        while self._left and len(found) < most:
+            id = self._left.popleft()
+            if id in self._names:
+                found.append(id)
+        return found
 
 
 def _sample(actor: vitals.ActorVitals) -> ActorSample:
