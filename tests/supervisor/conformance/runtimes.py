@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from supervisor.events import SupervisionKind
-from supervisor.spec import Backoff, Budget, ChildSpec, SupervisorSpec, child, supervise
+from supervisor.spec import Backoff, Budget, ChildSpec, SupervisorSpec, child, member, node, supervise
 from supervisor.words import State, Strategy
 from tests.supervisor.conformance import toys
 from tests.supervisor.toys import House
@@ -36,19 +36,21 @@ def toy(kind: type[toys.Obedient] = toys.Obedient, *, spec: dict[str, Any] | Non
 
 
 def plant(scenes: dict[str, Scene], folder: Path) -> SupervisorSpec:
-    """All scenes in one tree. Restarts are immediate and unlimited: what is shown is order, not budget."""
-    ample = {"intensity": 1000}
+    """All scenes in one tree; those whose name begins with "t" are played inside one node each, the others by a process
+    per toy. Restarts are immediate and unlimited: what is shown is order, not budget."""
+    ample: dict[str, Any] = {"intensity": 1000}
 
-    def one(scene: str, letter: str, kind: type, spec: dict[str, Any], arguments: dict[str, Any]) -> ChildSpec:
-        fields = {"backoff": Backoff(initial_s=0.0), "budget": Budget(intensity=1000), **spec}
-        path = f"{toys.__name__}:{kind.__name__}"
-        return child(f"{scene}.{letter}", path, spec=fields, folder=str(folder), **arguments)
+    def room(name: str, scene: Scene) -> SupervisorSpec | ChildSpec:
+        players = []
+        for letter, (kind, spec, arguments) in scene.cast.items():
+            fields = {"backoff": Backoff(initial_s=0.0), "budget": Budget(intensity=1000), **spec}
+            path, make = f"{toys.__name__}:{kind.__name__}", member if name.startswith("t") else child
+            players.append(make(f"{name}.{letter}", path, spec=fields, folder=str(folder), **arguments))
+        if name.startswith("t"):
+            return node(name, scene.strategy, players, spec={"budget": Budget(intensity=1000)}, **ample)
+        return supervise(name, scene.strategy, list(players), **ample)
 
-    rooms = [
-        supervise(name, scene.strategy, [one(name, letter, *given) for letter, given in scene.cast.items()], **ample)
-        for name, scene in scenes.items()
-    ]
-    return supervise("stage", Strategy.ONE_FOR_ONE, list(rooms), **ample)
+    return supervise("stage", Strategy.ONE_FOR_ONE, [room(*named) for named in scenes.items()], **ample)
 
 
 class Runtime(Protocol):
@@ -105,17 +107,15 @@ class OnMachine:
         assert all(self.state(letter) == State.READY for letter in letters)
 
 
-class OnProcesses:
-    """A real root; every toy in a process of its own."""
+class OnRoot:
+    """A real root over processes; over the toys' own, or over one node that supervises them as threads."""
 
     def __init__(self, home: House, folder: Path, scene: str) -> None:
         self.home, self.folder, self.scene = home, folder, scene
         self._told = self._newest()
 
     def crash(self, letter: str) -> None:
-        name = f"{self.scene}.{letter}"
-        self.until(lambda: self.home.worked(name), f"{letter} has done useful work")
-        wish(self.folder, name, "as told")
+        wish(self.folder, f"{self.scene}.{letter}", "as told")
 
     def order(self, verb: str, letter: str = "") -> dict[str, Any]:
         return self.home.client.ask(verb, ANSWER_S, name=f"{self.scene}.{letter}" if letter else self.scene)
@@ -144,6 +144,10 @@ class OnProcesses:
 
     def ready(self, *letters: str) -> None:
         self.home.ready(*(f"{self.scene}.{letter}" for letter in letters))
+
+    def path(self, letter: str, suffix: str) -> Path:
+        """Where a toy leaves a sign, or looks for one."""
+        return self.folder / f"{self.scene}.{letter}.{suffix}"
 
     def kill(self, letter: str, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(self.pid(letter), number)

@@ -1,4 +1,4 @@
-"""The same statements over the bare machine and over real processes: what needs a real death is shown by one.
+"""The same statements over the bare machine, over real processes and over threads in a node.
 
 One root serves the whole module; each test has a supervisor of its own in its tree, the *scene* of its name.
 """
@@ -17,7 +17,7 @@ import pytest
 from supervisor.spec import ZygoteSpec
 from supervisor.words import Restart, Strategy
 from tests.supervisor.conformance import toys
-from tests.supervisor.conformance.runtimes import OnMachine, OnProcesses, Runtime, Scene, plant, toy, wish
+from tests.supervisor.conformance.runtimes import OnMachine, OnRoot, Runtime, Scene, plant, toy, wish
 from tests.supervisor.conformance.toys import ExitsWith, FlagStart, GatedStart, Naughty, SlowStopper
 from tests.supervisor.toys import House, alive
 
@@ -38,9 +38,10 @@ SCENES = {
     "s069": Scene(ONE, a=toy(), b=toy(ExitsWith)),
     "s071": Scene(ONE, a=toy(), b=toy(Naughty, spec={"shutdown_s": 0.2})),
     "s078": Scene(ONE, a=toy(), b=toy()),
-    "s089": Scene(ONE, a=toy(), b=toy(GatedStart), c=toy()),
+    "s089": Scene(REST, a=toy(), b=toy(GatedStart), c=toy()),
 }
-SLOW_TO_START = {"s089.b"}
+INSIDE = ("033", "036", "038", "039", "040", "046", "063", "066", "069", "071", "078", "089")
+ALL_SCENES = SCENES | {f"t{number}": SCENES[f"s{number}"] for number in INSIDE}
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,17 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Pat
     place = tmp_path_factory.mktemp("stage")
     folder = place / "wishes"
     folder.mkdir()
-    home = House(place, plant(SCENES, folder), zygotes=(ZygoteSpec(role="core", imports=(toys.__name__,)),))
+    home = House(place, plant(ALL_SCENES, folder), zygotes=(ZygoteSpec(role="core", imports=(toys.__name__,)),))
+    for name in ("s089", "t089"):
+        (folder / f"{name}.b.gate").write_text("open")
     home.start("root")
     try:
-        home.until(lambda: home.child("s089.b").get("state") == "running", "everybody before the gate is ready")
+        toys_of = {f"{name}.{letter}" for name, scene in ALL_SCENES.items() for letter in scene.cast}
+
+        def ready() -> bool:
+            return toys_of <= {entry["name"] for entry in home.status().get("children", []) if entry["ready"]}
+
+        home.until(ready, "everybody is ready", 90)
         yield home, folder
     finally:
         home.close()
@@ -63,24 +71,23 @@ def on(request: pytest.FixtureRequest, stage: tuple[House, Path], tmp_path: Path
 
     def take(scene: str) -> Runtime:
         if request.param == "machine":
-            return OnMachine(SCENES, tmp_path, scene)
-        return OnProcesses(*stage, scene)
+            return OnMachine(SCENES, tmp_path, f"s{scene}")
+        return OnRoot(*stage, ("t" if request.param == "threads" else "s") + scene)
 
     return take
 
 
-@pytest.fixture
-def processes(stage: tuple[House, Path]) -> Callable[[str], OnProcesses]:
-    return lambda scene: OnProcesses(*stage, scene)
-
-
-everywhere = pytest.mark.parametrize("on", ["machine", "processes"], indirect=True)
+everywhere = pytest.mark.parametrize("on", ["machine", "processes", "threads"], indirect=True)
+for_real = pytest.mark.parametrize("on", ["processes", "threads"], indirect=True)
+over_processes = pytest.mark.parametrize("on", ["processes"], indirect=True)
+over_threads = pytest.mark.parametrize("on", ["threads"], indirect=True)
 On = Callable[[str], Runtime]
+OnReal = Callable[[str], OnRoot]
 
 
 @everywhere
 def test_038_one_for_one_only_the_failed_child_is_replaced(on: On) -> None:
-    it = on("s038")
+    it = on("038")
     it.crash("b")
     assert it.story("start b 2") == ["down b 1", "start b 2"]
     it.ready("a", "b", "c")
@@ -89,7 +96,7 @@ def test_038_one_for_one_only_the_failed_child_is_replaced(on: On) -> None:
 
 @everywhere
 def test_039_one_for_all_every_other_child_is_terminated_in_reverse_then_all_start_in_order(on: On) -> None:
-    it = on("s039")
+    it = on("039")
     it.crash("b")
     assert it.story("start c 2") == [
         *("down b 1", "stop c 1", "down c 1", "stop a 1", "down a 1"),
@@ -100,7 +107,7 @@ def test_039_one_for_all_every_other_child_is_terminated_in_reverse_then_all_sta
 
 @everywhere
 def test_040_rest_for_one_later_children_go_down_in_reverse_and_earlier_ones_are_not_touched(on: On) -> None:
-    it = on("s040")
+    it = on("040")
     it.crash("b")
     assert it.story("start c 2") == ["down b 1", "stop c 1", "down c 1", "start b 2", "start c 2"]
     it.ready("a", "b", "c")
@@ -108,7 +115,7 @@ def test_040_rest_for_one_later_children_go_down_in_reverse_and_earlier_ones_are
 
 @everywhere
 def test_033_a_temporary_child_stopped_with_its_group_is_not_brought_back(on: On) -> None:
-    it = on("s033")
+    it = on("033")
     it.crash("a")
     assert it.story("start a 2") == ["down a 1", "stop b 1", "down b 1", "start a 2"]
     it.ready("a")
@@ -117,7 +124,7 @@ def test_033_a_temporary_child_stopped_with_its_group_is_not_brought_back(on: On
 
 @everywhere
 def test_063_children_stop_in_reverse_and_none_is_told_before_the_previous_death_is_confirmed(on: On) -> None:
-    it = on("s063")
+    it = on("063")
     assert it.order("stop")["ok"]
     assert it.story("down a 1") == ["stop c 1", "down c 1", "stop b 1", "down b 1", "stop a 1", "down a 1"]
     assert it.order("start")["ok"]
@@ -126,7 +133,7 @@ def test_063_children_stop_in_reverse_and_none_is_told_before_the_previous_death
 
 @everywhere
 def test_078_stop_keeps_the_spec_and_is_idempotent_and_start_revives_it(on: On) -> None:
-    it = on("s078")
+    it = on("078")
     assert it.order("stop", "b") | {"text": ""} == {"ok": True, "code": "ok", "text": ""}
     assert it.story("down b 1") == ["stop b 1", "down b 1"]
     assert it.order("stop", "b")["code"] == "stopped"
@@ -136,75 +143,77 @@ def test_078_stop_keeps_the_spec_and_is_idempotent_and_start_revives_it(on: On) 
     it.ready("a", "b")
 
 
-# -- what only a real process can show ---
-
-Processes = Callable[[str], OnProcesses]
+# -- what only something real can show ---
 
 
-def test_036_a_restart_has_fresh_state(processes: Processes) -> None:
-    it = processes("s036")
-    said = it.folder / "s036.a.remembers"
-    it.until(lambda: said.exists(), "it works")
-    it.kill("a")
+@for_real
+def test_036_a_restart_has_fresh_state(on: OnReal) -> None:
+    it = on("036")
+    said = it.path("a", "remembers")
+    it.until(said.exists, "it works")
+    it.crash("a")
     it.until(lambda: said.read_text() == "1 in life 2", "it begins with nothing")
 
 
-def test_006_046_a_start_that_raises_is_an_exit_and_orders_are_answered_between_the_attempts(
-    processes: Processes,
-) -> None:
-    it = processes("s046")
-    wish(it.folder, "s046.a.flag", "set")
-    it.kill("a")
+@for_real
+def test_006_046_a_start_that_raises_is_an_exit_and_orders_are_answered_between_the_attempts(on: OnReal) -> None:
+    it = on("046")
+    it.path("a", "flag").touch()
+    it.crash("a")
     it.until(lambda: it.life("a") > 2, "it tries again and again")
     assert it.order("restart", "b")["ok"]
     it.until(lambda: it.state("a") == "quarantined", "the same failure three times is parked")
-    (it.folder / "s046.a.flag").unlink()
+    it.path("a", "flag").unlink()
     assert it.order("start", "a")["code"] == "quarantined"
     assert it.order("release", "a")["ok"]
     it.ready("a", "b")
 
 
-def test_064_a_stop_waits_for_the_cleanup_but_no_longer_than_its_patience_and_then_for_the_death(
-    processes: Processes,
-) -> None:
-    it = processes("s064")
+@over_processes
+def test_064_a_stop_waits_for_the_cleanup_but_no_longer_than_its_patience_and_then_for_the_death(on: OnReal) -> None:
+    it = on("064")
     pids = [it.pid("a"), it.pid("b")]
     begun_at = time.monotonic()
     it.order("stop")
     it.story("down b 1", "stop a 1", "down a 1")
     assert 0.5 < time.monotonic() - begun_at < 30
     assert not any(alive(pid) for pid in pids)
-    assert (it.folder / "s064.a.cleaned").exists()
-    assert (it.folder / "s064.b.asked").exists()
-    assert not (it.folder / "s064.b.cleaned").exists()
+    assert it.path("a", "cleaned").exists()
+    assert it.path("b", "asked").exists()
+    assert not it.path("b", "cleaned").exists()
 
 
-def test_065_brutal_kill_makes_no_polite_request(processes: Processes) -> None:
-    it = processes("s065")
+@over_processes
+def test_065_brutal_kill_makes_no_polite_request(on: OnReal) -> None:
+    it = on("065")
     pid = it.pid("a")
     it.order("stop", "a")
     it.story("down a 1")
     assert not alive(pid)
-    assert not (it.folder / "s065.a.asked").exists()
+    assert not it.path("a", "asked").exists()
 
 
-def test_066_infinity_waits_as_long_as_it_takes(processes: Processes) -> None:
-    it = processes("s066")
+@for_real
+def test_066_infinity_waits_as_long_as_it_takes(on: OnReal) -> None:
+    it = on("066")
     it.order("stop", "a")
     it.story("down a 1")
-    assert (it.folder / "s066.a.cleaned").exists()
+    assert it.path("a", "cleaned").exists()
 
 
-def test_069_a_child_that_fails_in_its_stop_does_not_hang_it_and_its_own_reason_is_kept(processes: Processes) -> None:
-    it = processes("s069")
-    it.order("stop")
-    assert it.story("down a 1") == ["stop b 1", "down b 1", "stop a 1", "down a 1"]
-    [down] = it.home.events("s069.b", "stopped")
-    assert "it ended shutdown with exit code 7" in down["sentence"]
+@for_real
+def test_069_a_child_that_fails_in_its_stop_does_not_hang_it_and_its_own_reason_is_kept(on: OnReal) -> None:
+    it = on("069")
+    it.order("stop", "b")
+    assert it.story("down b 1") == ["stop b 1", "down b 1"]
+    [down] = it.home.events(f"{it.scene}.b", "stopped")
+    assert "RuntimeError: it leaves in its own way" in down["exit"]["sentence"]
+    it.ready("a")
 
 
-def test_071_a_child_that_left_its_session_and_will_not_end_is_killed_and_awaited(processes: Processes) -> None:
-    it = processes("s071")
+@over_processes
+def test_071_a_child_that_left_its_session_and_will_not_end_is_killed_and_awaited(on: OnReal) -> None:
+    it = on("071")
     pid = it.pid("b")
     assert os.getsid(pid) == pid
     it.order("stop")
@@ -212,17 +221,31 @@ def test_071_a_child_that_left_its_session_and_will_not_end_is_killed_and_awaite
     assert not alive(pid)
 
 
-def test_089_ours_orders_are_answered_while_a_child_starts_and_a_start_can_be_interrupted(
-    processes: Processes,
-) -> None:
-    it = processes("s089")
-    assert (it.state("a"), it.state("b"), it.state("c")) == ("ready", "running", "waiting")
-    assert it.order("restart", "a")["ok"]
+@over_threads
+def test_071_ours_a_thread_that_will_not_end_costs_its_node_and_the_node_comes_back_without_it(on: OnReal) -> None:
+    it = on("071")
+    node = it.home.child(it.scene)
+    it.order("stop", "b")
+    it.until(lambda: it.home.child(it.scene)["incarnation"] == node["incarnation"] + 1, "a new node")
+    it.ready("a")
+    assert not alive(node["pid"])
+    assert it.state("b") == "stopped", "and what was ordered holds"
+    assert it.home.events(f"{it.scene}.b", "zombie")
+
+
+@for_real
+def test_089_ours_orders_are_answered_while_a_child_starts_and_a_start_can_be_interrupted(on: OnReal) -> None:
+    it = on("089")
+    it.path("b", "gate").unlink()
+    it.crash("b")
+    it.until(lambda: (it.life("b"), it.state("b")) == (2, "running"), "it waits at the gate")
+    assert (it.state("a"), it.state("c")) == ("ready", "waiting")
     assert it.order("stop", "b")["ok"]
-    it.ready("c")
+    assert it.order("start", "a")["code"] == "already_started"
     assert it.state("b") == "stopping", "its thread still waits at the gate, its patience is not over"
-    wish(it.folder, "s089.b.gate", "open")
+    wish(it.folder, f"{it.scene}.b.gate", "open")
     it.until(lambda: it.state("b") == "stopped", "it ends")
+    it.ready("a", "c")
 
 
 def test_074_075_when_the_root_ends_everything_below_has_ended_and_when_it_is_killed_too(tmp_path: Path) -> None:
