@@ -2,7 +2,7 @@
 
     python -m supervisor run package.module:build      a function that returns a SupervisorSpec (or a Draft)
     python -m supervisor check package.module:build    every fault at once, with file and line; starts nothing
-    python -m supervisor status | why | events | start | stop | restart | release | down
+    python -m supervisor status | why | events | start | stop | restart | release | add | remove | down
 
 `run` stays on the terminal and says what happens; the tree itself runs under a heart, so that a killed root is back
 within two seconds, also when this process is gone. Ctrl-C ends it in order. Exit codes: 0 in order, 1 the order was
@@ -58,6 +58,10 @@ def parser() -> Parser:
     verb("events", "what happened, oldest first").add_argument("-f", "--follow", action="store_true")
     for order in ORDERS:
         verb(order, f"{order} one child").add_argument("name", metavar="NAME")
+    add = verb("add", "start one more child of a dynamic supervisor, from its template")
+    add.add_argument("supervisor", metavar="SUPERVISOR")
+    add.add_argument("name", metavar="NAME")
+    verb("remove", "stop a child that was added, and forget it").add_argument("name", metavar="NAME")
     verb("down", "end the server in order")
     return top
 
@@ -78,7 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return events(home, given.follow)
         from supervisor.runtime import verbs
 
-        return verbs.down(home, DOWN_S) if given.verb == "down" else verbs.order(home, given.verb, given.name)
+        if given.verb == "down":
+            return verbs.down(home, DOWN_S)
+        more = {"supervisor": given.supervisor} if given.verb == "add" else {}
+        return verbs.order(home, given.verb, given.name, **more)
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return refusal.code
@@ -180,8 +187,8 @@ def events(home: Path, follow: bool) -> int:
 
 
 def is_ready(answer: dict[str, Any]) -> bool:
-    """Every required child is ready; a tree without required children is judged by all of them."""
-    asked = [row for row in workers(answer) if row["required"]] or workers(answer)
+    """Every required child is ready; without one all are asked, and in a tree that is still empty its supervisors."""
+    asked = [row for row in workers(answer) if row["required"]] or workers(answer) or answer["children"]
     return bool(asked) and all(row["ready"] for row in asked)
 
 

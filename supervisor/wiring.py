@@ -7,7 +7,7 @@ ends of every fault: a word nobody says, a word nobody hears, a promise of a wor
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     node: str = ""  # the child whose process and socket it lives in, where that is another one
-    place: str = ""  # where its class stands, "file:line"
+    place: Callable[[], str] = str  # where its class stands, "file:line "; asked only when there is a fault
     subscribes: tuple[type[Message], ...] = ()
     publishes: tuple[type[Message], ...] = ()
     promises: tuple[Promise, ...] = ()
@@ -42,8 +42,8 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
             known = classes.setdefault(kind.__name__, kind)
             if known is not kind:
                 faults.append(
-                    f"{_at(child)}{child.name}: message {kind.__name__} of {kind.__module__} has the name of another "
-                    f"one in {known.__module__}; a name is a topic, rename one"
+                    f"{child.place()}{child.name}: message {kind.__name__} of {kind.__module__} has the name of "
+                    f"another one in {known.__module__}; a name is a topic, rename one"
                 )
         for kind in child.publishes:
             speakers.setdefault(kind.__name__, []).append(child)
@@ -54,16 +54,16 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
             if promise.topic not in said:
                 near = difflib.get_close_matches(promise.topic, said, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                faults.append(f"{_at(child)}{child.name}: promises {promise.topic}, which it does not publish{hint}")
+                faults.append(f"{child.place()}{child.name}: promises {promise.topic}, which it does not publish{hint}")
     free = set(outside)
     for topic in sorted(hearers):
         if topic not in speakers and topic not in free:
             heard = ", ".join(child.name for child in hearers[topic])
-            faults.append(f"{_at(hearers[topic][0])}{topic}: heard by {heard}, said by nobody in this tree")
+            faults.append(f"{hearers[topic][0].place()}{topic}: heard by {heard}, said by nobody in this tree")
     for topic in sorted(speakers):
         if topic not in hearers and topic not in free and classes[topic].delivery is not Delivery.SYSTEM:
             said_by = ", ".join(child.name for child in speakers[topic])
-            faults.append(f"{_at(speakers[topic][0])}{topic}: said by {said_by}, heard by nobody in this tree")
+            faults.append(f"{speakers[topic][0].place()}{topic}: said by {said_by}, heard by nobody in this tree")
     return faults
 
 
@@ -80,7 +80,3 @@ def routes(children: Sequence[Declared], sockets: str) -> dict[str, tuple[Route,
                 lines.append(Route(sender=speaker.name, endpoint=endpoint, topics=topics))
         book[hearer.name] = tuple(lines)
     return book
-
-
-def _at(child: Declared) -> str:
-    return f"{child.place} " if child.place else ""

@@ -209,8 +209,10 @@ def _members(whose: str, given: type, wanted: Any, instance: object = None) -> I
         if isinstance(wanted, type) and not issubclass(given, wanted):
             yield f"{whose} wants {wanted.__qualname__}, and gets {_told(given)}"
         return
-    has = _attributes(given) | set(getattr(instance, "__dict__", ()))
     wants = _protocol_members(wanted)
+    has = set(dir(given)) - set(dir(object)) | set(getattr(instance, "__dict__", ()))
+    if not has.issuperset(wants):
+        has |= _set_in_methods(given)
     missing = [name for name in wants if name not in has]
     if missing:
         names = ", ".join(f".{name}" for name in missing)
@@ -227,9 +229,9 @@ def _members(whose: str, given: type, wanted: Any, instance: object = None) -> I
                 )
 
 
-def _attributes(kind: type) -> set[str]:
-    """What its instances have: of the class and its bases, annotated, or set as `self.name = …` in any method."""
-    names = set(dir(kind)) - set(dir(object))
+def _set_in_methods(kind: type) -> set[str]:
+    """What its instances have besides the members of the class: annotated, or set as `self.name = …` in any method."""
+    names: set[str] = set()
     for base in kind.__mro__[:-1]:
         names.update(inspect.get_annotations(base))
         try:

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +44,27 @@ def of_error(error: BaseException) -> str:
 
 class Source:
     """The file that declares a tree. `line_of` finds the line that names a child, so that a fault of a spec, which is
-    only a value, can be told with the place it was written."""
+    only a value, can be told with the place it was written. The file is read when there is a fault to place."""
 
     def __init__(self, build: Any) -> None:
-        self._fallback = of(build)
-        self._names: list[tuple[re.Pattern[str], str]] = []
+        self._build = build
+        self._names: list[tuple[re.Pattern[str], str]] | None = None
+
+    def line_of(self, id: str) -> str:
+        """Where a call names this child in its first argument or as `id=`; the build function when none does."""
+        if self._names is None:
+            self._names = list(self._read())
+        return next((where for pattern, where in self._names if pattern.fullmatch(id)), of(self._build))
+
+    def _read(self) -> Iterator[tuple[re.Pattern[str], str]]:
         try:
-            file = inspect.getfile(build)
+            file = inspect.getfile(self._build)
             tree = ast.parse(Path(file).read_text())
         except (OSError, TypeError, SyntaxError):
             return
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and (first := _first_name(node)) is not None and (pattern := _pattern(first)):
-                self._names.append((re.compile(pattern), place(file, first.lineno)))
-
-    def line_of(self, id: str) -> str:
-        """Where a call names this child in its first argument or as `id=`; the build function when none does."""
-        return next((where for pattern, where in self._names if pattern.fullmatch(id)), self._fallback)
+                yield re.compile(pattern), place(file, first.lineno)
 
 
 def _first_name(call: ast.Call) -> ast.expr | None:

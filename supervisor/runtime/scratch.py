@@ -23,6 +23,7 @@ import msgspec
 
 from supervisor import spec as specs
 from supervisor import wiring
+from supervisor.actor import Actor
 from supervisor.loading import CannotLoad, load
 from supervisor.plan import Draft, Plan, endpoint_of, save
 from supervisor.runtime import checks, inspection, places
@@ -79,7 +80,7 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str, source: places.Sourc
                     wiring.Declared(
                         name=child.id,
                         node=node,
-                        place=places.of(kind) if source is not None else "",
+                        place=_place_of(kind) if source is not None else str,
                         subscribes=kind.subscribes,
                         publishes=kind.publishes,
                         promises=child.promises,
@@ -207,6 +208,10 @@ def _children(tree: SupervisorSpec) -> Iterator[tuple[str, ChildSpec, str]]:
         yield path, child, ""
         for below, member in specs.members(child):
             yield f"{path.rpartition('/')[0]}/{below}", member, child.id
+
+
+def _place_of(kind: type[Actor]) -> Callable[[], str]:
+    return lambda: f"{places.of(kind)} "
 
 
 def _actors(child: ChildSpec) -> tuple[ActorStart, ...]:

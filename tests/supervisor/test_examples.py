@@ -147,6 +147,29 @@ def test_in_a_pipeline_who_stands_below_a_killed_stage_restarts_and_no_number_is
         assert not alive(after["sink"]["pid"])
 
 
+def test_workers_of_a_dynamic_pool_come_and_go_and_outlive_the_root(tmp_path: Path) -> None:
+    with terminal(tmp_path, "examples.dynamic_pool:build") as shown:
+        shown.until(lambda rows: rows["pool"]["ready"], "an empty pool")
+        for name in ("w1", "w2", "w3"):
+            assert shown.say("add", "pool", name)[0] == 0
+        before = shown.until(lambda rows: all(rows.get(name, {}).get("ready") for name in ("w1", "w2", "w3")), "three")
+        code, sentence = shown.say("add", "pool", "w4")
+        assert (code, "pool has 3 children, as many as it may have" in sentence) == (1, True), sentence
+        os.kill(before["w2"]["pid"], signal.SIGKILL)
+        after = shown.until(lambda rows: rows["w2"]["incarnation"] == 2 and rows["w2"]["ready"], "w2 is back")
+        assert (after["w1"]["pid"], after["w3"]["pid"]) == (before["w1"]["pid"], before["w3"]["pid"])
+        assert shown.say("remove", "w1")[0] == 0
+        shown.until(lambda rows: "w1" not in rows, "w1 is forgotten")
+        root = locks.holder(tmp_path / "run" / "root.lock")
+        assert root
+        os.kill(root, signal.SIGKILL)
+        again = shown.until(
+            lambda rows: rows.get("w3", {}).get("incarnation") == 2 and rows["w2"]["ready"] and rows["w3"]["ready"],
+            "the others are back under another root",
+        )
+        assert "w1" not in again
+
+
 def test_a_run_ends_by_itself_when_its_time_is_over(tmp_path: Path) -> None:
     with terminal(tmp_path, "examples.pipeline:build", "--for", "0.5s") as shown:
         code, window = shown.end()
