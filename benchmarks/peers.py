@@ -92,7 +92,7 @@ def shell(folder: str, names: list[str]) -> list[str]:
 def python(function: str, *arguments: object) -> list[str]:
     """A peer that is a function of ours, in an interpreter of its own."""
     module, _, name = function.partition(":")
-    return [sys.executable, "-c", f"from {module} import {name}; {name}(*{arguments!r})"]
+    return ["env", f"PYTHONPATH={HERE}", sys.executable, "-c", f"from {module} import {name}; {name}(*{arguments!r})"]
 
 
 def watching_parent(method: str, folder: str, names: list[str]) -> None:
@@ -121,8 +121,8 @@ def running(argv: list[str], log: Path) -> Iterator[int]:
     with log.open("wb") as out:
         peer = subprocess.Popen(
             argv,
-            cwd=HERE,
-            env={**os.environ, **worker.ENVIRONMENT, "PYTHONPATH": str(HERE)},
+            cwd=log.parent,  # not ours: supervisord would import our `supervisor` instead of its own
+            env={**os.environ, **worker.ENVIRONMENT},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -154,7 +154,8 @@ def _script(folder: str, name: str) -> str:
     """The worker's command line as one word, for configuration files that quote in ways of their own."""
     code = f"from benchmarks.worker import serve; serve({folder!r}, {name!r})"
     path = Path(folder) / f"start-{name}"
-    path.write_text(f"#!/bin/sh\nexec {shlex.join([sys.executable, '-c', code])}\n")
+    words = ["env", f"PYTHONPATH={HERE}", sys.executable, "-c", code]
+    path.write_text(f"#!/bin/sh\nexec {shlex.join(words)}\n")
     path.chmod(0o700)
     return str(path)
 

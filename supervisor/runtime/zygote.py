@@ -9,7 +9,8 @@ no thread, loop or zmq context, because a fork would copy them dead; it counts i
 with a sentence. It keeps no list of nodes and restarts nothing.
 
 Forking twice copies the page tables of a large image twice (10-30 ms), so an idle zygote keeps one *spare*: a node that
-is born and adopted already, has no name yet, and waits to be told what it is. A restart then waits for no fork at all.
+is born and adopted already, has rehearsed (rehearsal.py), has no name yet, and waits to be told what it is. A restart
+then waits for no fork at all.
 The spare ends with its zygote, so new code never runs in an old one.
 """
 
@@ -38,6 +39,7 @@ from supervisor.spec import ZygoteSpec
 from supervisor.words import CrashRecord
 
 NODE_MAIN = "supervisor.runtime.node:main"
+REHEARSAL = "supervisor.runtime.rehearsal:rehearse"
 REQUIRED_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LARGEST = 64 * 1024
 _ADOPTION_S = 5.0  # from the second fork until the intermediate is gone; microseconds in truth
@@ -93,6 +95,7 @@ FromZygote = Waiting | Forked | Spared | Refused | Unfit
 encode = msgspec.msgpack.Encoder().encode
 from_zygote: Any = msgspec.msgpack.Decoder(FromZygote)
 _fork: Any = msgspec.msgpack.Decoder(Fork)
+_boot: Any = msgspec.msgpack.Decoder(NodeBoot)  # made before any fork: it takes milliseconds to learn so many fields
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--root-pid", type=int, required=True)
     parser.add_argument("--spec", required=True)
+    parser.add_argument("--rehearsal", default=REHEARSAL)
     arguments = parser.parse_args(argv)
     process.die_with_parent()
     if os.getppid() != arguments.root_pid:
@@ -113,13 +117,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()  # a collection here would touch, and so copy, pages that all nodes share; nodes switch it on again
     try:
         prepare(spec)
+        rehearse: Callable[[], None] = loading.load(arguments.rehearsal)
     except BaseException as error:
         line.send(encode(Unfit(record=_record(spec, error)))[:LARGEST])
         raise
     gc.collect()
     gc.freeze()
     line.send(encode(Waiting(pid=os.getpid())))
-    serve(line)
+    serve(line, rehearse)
     return 0
 
 
@@ -146,14 +151,14 @@ def prepare(spec: ZygoteSpec) -> None:
         )
 
 
-def serve(line: socket.socket) -> None:
+def serve(line: socket.socket, rehearse: Callable[[], None]) -> None:
     """Fork on request until the root's end closes."""
     idle = select.poll()
     idle.register(line, select.POLLIN)
     spare: _Spare | None = None
     while True:
         if spare is None and not idle.poll(_IDLE_MS) and not _thread_fault("the zygote"):
-            spare = _Spare(line)
+            spare = _Spare(line, rehearse)
             if spare.pid:
                 line.send(encode(Spared(pid=spare.pid)))
         try:
@@ -198,7 +203,7 @@ def _answer(
 class _Spare:
     """A node without a name; `pid` is 0 when there is none. Used once."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, line: socket.socket, rehearse: Callable[[], None]) -> None:
         self.pid = 0
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         root_pid = os.getppid()
@@ -208,6 +213,11 @@ class _Spare:
             self._ours.close()
             process.set_name("spare")
             _adopt(root_pid, middle)
+            try:
+                rehearse()
+            except BaseException:  # noqa: BLE001  no spare then: the next request is answered by a fork
+                traceback.print_exc()
+                os._exit(1)
             packet, descriptors, _, _ = socket.recv_fds(theirs, LARGEST, 2)
             if len(descriptors) != 2:
                 os._exit(0)  # the zygote ended, or did not want it
@@ -270,7 +280,7 @@ def _live(request: Fork, link_fd: int, boot_fd: int, middle: int = 0) -> NoRetur
         process.set_name(request.name)
         gc.enable()
         with open(boot_fd, "rb") as file:
-            boot = msgspec.msgpack.decode(file.read(), type=NodeBoot)
+            boot = _boot.decode(file.read())
         entry: NodeMain = loading.load(request.entry)
         code = entry(boot, line)
     except SystemExit as error:
