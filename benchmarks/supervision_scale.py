@@ -40,9 +40,9 @@ FLAT = 1.5  # of a restart's time: two machines' noise, not a hundred times more
 class Idler(Actor):
     """A light actor that waits for work; it notes each of its lives."""
 
-    def init(self, home: str, name: str) -> None:
+    def init(self, home: str) -> None:
         self.ctx.progress("up")
-        note(home, f"{name}-{self.ctx.incarnation}", time.monotonic_ns())
+        note(home, f"{self.ctx.name}-{self.ctx.incarnation}", time.monotonic_ns())
 
 
 def build(home: str, children: int) -> Draft:
@@ -50,7 +50,7 @@ def build(home: str, children: int) -> Draft:
     nodes: list[ChildSpec | SupervisorSpec] = []
     for number in range(0, children, IN_A_NODE):
         names = [f"actor-{n}" for n in range(number + 1, min(number + IN_A_NODE, children))]
-        members = [member(name, "benchmarks.supervision_scale:Idler", home=home, name=name) for name in names]
+        members = [member(name, "benchmarks.supervision_scale:Idler", home=home) for name in names]
         nodes.append(node(f"node-{number // IN_A_NODE}", Strategy.ONE_FOR_ONE, members))
     return Draft(
         tree=supervise("root", Strategy.ONE_FOR_ONE, [supervise("bench", Strategy.ONE_FOR_ONE, nodes)]),
