@@ -48,6 +48,7 @@ class Birth(msgspec.Struct, kw_only=True):
     failed: Callable[[str, CrashRecord | None], None]
     lost: Callable[[], None]
     asked_at: float = 0.0
+    again: bool = False  # an unfit zygote has refused it once
 
 
 class Nursery:
@@ -233,9 +234,14 @@ class _Zygote:
                     birth.born(pid)
             case zygote.Spared(pid=pid):
                 self._keep_spare(pid)
-            case zygote.Refused(request=request, text=text):
+            case zygote.Refused(request=request, text=text, unfit=unfit):
                 birth = self._asked.pop(request, None)
-                if birth is not None:
+                if birth is not None and unfit and not birth.again:
+                    birth.again = True  # the next zygote has no such thread, or refuses it for good
+                    self._queue.appendleft(birth)
+                    self._say(f"{text}; the zygote is replaced")
+                    self.renew()
+                elif birth is not None:
                     birth.line.close()
                     birth.failed(text, None)
             case zygote.Unfit(record=record):

@@ -79,10 +79,11 @@ class Spared(Word, frozen=True, kw_only=True):
 
 
 class Refused(Word, frozen=True, kw_only=True):
-    """This fork did not happen; the next may."""
+    """This fork did not happen; the next may, or not in this zygote (`unfit`: it has a second thread)."""
 
     request: int
     text: str
+    unfit: bool = False
 
 
 class Unfit(Word, frozen=True, kw_only=True):
@@ -188,7 +189,7 @@ def _answer(
         return Forked(request=request.request, pid=spare.pid)
     fault = _thread_fault(f"the zygote of {request.name}")
     if fault:
-        return Refused(request=request.request, text=fault)
+        return Refused(request=request.request, text=fault, unfit=True)
 
     def node(middle: int) -> NoReturn:
         line.close()

@@ -220,6 +220,22 @@ def test_a_zygote_with_a_second_thread_refuses_to_fork_and_names_it() -> None:
         cradle.close()
 
 
+def test_a_zygote_that_gets_a_second_thread_later_refuses_is_replaced_and_nobody_is_hurt() -> None:
+    cradle = Cradle(ZygoteSpec(role="core", imports=(TOYS,), prepare=f"{TOYS}:prepare_thread_on_signal"))
+    try:
+        first = cradle.bear("first")
+        old = cradle.zygote_pid()
+        os.kill(old, signal.SIGUSR1)
+        cradle.until(lambda: len(os.listdir(f"/proc/{old}/task")) == 2, "it has a second thread")  # noqa: PTH208
+        for name in ("second", "third"):  # one of them may be the spare that was born before
+            cradle.bear(name)
+        assert cradle.zygote_pid() not in (0, old)
+        assert any("has 2 threads" in said for said in cradle.said)
+        assert first.reap() is None
+    finally:
+        cradle.close()
+
+
 def test_a_zygote_without_its_environment_says_what_is_missing() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in zygote.REQUIRED_ENVIRONMENT}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

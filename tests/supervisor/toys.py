@@ -103,6 +103,11 @@ def prepare_with_thread() -> None:
     threading.Thread(target=time.sleep, args=(3600,), daemon=True, name="culprit").start()
 
 
+def prepare_thread_on_signal() -> None:
+    """The same, later: when SIGUSR1 comes."""
+    signal.signal(signal.SIGUSR1, lambda *_: prepare_with_thread())
+
+
 def toy(name: str, kind: type[Actor], *, spec: dict[str, Any] | None = None, **arguments: Any) -> ChildSpec:
     return child(name, f"tests.supervisor.toys:{kind.__name__}", spec=spec, **arguments)
 
