@@ -15,7 +15,7 @@ import msgspec
 from supervisor.message import Provenance
 from supervisor.moves import Kept
 from supervisor.phases import Phase
-from supervisor.spec import ActorStart, ChildSpec, NodeStart, SupervisorSpec, ZygoteSpec, members
+from supervisor.spec import ActorStart, ChildSpec, NodeStart, SupervisorSpec, ZygoteSpec, members, templates
 from supervisor.terminal import command
 
 PLAN_SCHEMA = 1
@@ -101,7 +101,7 @@ def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept:
         incarnation=incarnation,
         root_pid=root_pid,
         actors=start.actors,
-        routes=plan.routes.get(child.id, ()),
+        routes=plan.routes.get(child.id) or _routes_of_template(plan, start),
         endpoint=endpoint_of(plan.sockets, child.id),
         home=plan.home,
         provenance=plan.provenance,
@@ -113,6 +113,18 @@ def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept:
         hears={name: plan.routes[name] for name in names if plan.routes.get(name)},
         kept={name: kept[name] for name in names if name in kept},
     )
+
+
+def _routes_of_template(plan: Plan, start: NodeStart) -> tuple[Route, ...]:
+    """A child that was added at run time hears what its template's class hears."""
+    for _, template in templates(plan.tree):
+        if isinstance(template.start, NodeStart) and _paths(template.start) == _paths(start):
+            return plan.routes.get(template.id, ())
+    return ()
+
+
+def _paths(start: NodeStart) -> list[str]:
+    return [actor.path for actor in start.actors]
 
 
 def endpoint_of(sockets: str, name: str) -> str:

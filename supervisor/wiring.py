@@ -20,6 +20,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     """What one actor says about itself. `subscribes` and `publishes` are message classes."""
 
     name: str
+    added: bool = False  # a template: its children come at run time, hear everybody, and stand in nobody's address book
     node: str = ""  # the child whose process and socket it lives in, where that is another one
     place: Callable[[], str] = str  # where its class stands, "file:line "; asked only when there is a fault
     subscribes: tuple[type[Message], ...] = ()
@@ -35,6 +36,7 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
     """
     faults: list[str] = []
     speakers: dict[str, list[Declared]] = {}
+    late: dict[str, list[Declared]] = {}
     hearers: dict[str, list[Declared]] = {}
     classes: dict[str, type[Message]] = {}
     for child in children:
@@ -46,7 +48,7 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
                     f"another one in {known.__module__}; a name is a topic, rename one"
                 )
         for kind in child.publishes:
-            speakers.setdefault(kind.__name__, []).append(child)
+            (late if child.added else speakers).setdefault(kind.__name__, []).append(child)
         for kind in child.subscribes:
             hearers.setdefault(kind.__name__, []).append(child)
         said = {kind.__name__ for kind in child.publishes}
@@ -59,11 +61,16 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
     for topic in sorted(hearers):
         if topic not in speakers and topic not in free:
             heard = ", ".join(child.name for child in hearers[topic])
-            faults.append(f"{hearers[topic][0].place()}{topic}: heard by {heard}, said by nobody in this tree")
-    for topic in sorted(speakers):
-        if topic not in hearers and topic not in free and classes[topic].delivery is not Delivery.SYSTEM:
-            said_by = ", ".join(child.name for child in speakers[topic])
-            faults.append(f"{speakers[topic][0].place()}{topic}: said by {said_by}, heard by nobody in this tree")
+            who = ", ".join(child.name for child in late.pop(topic, ()))
+            said_by = f"said only by {who}, which comes at run time and can be heard from outside only" if who else ""
+            faults.append(
+                f"{hearers[topic][0].place()}{topic}: heard by {heard}, {said_by or 'said by nobody in this tree'}"
+            )
+    for topic, saying in sorted({**late, **speakers}.items()):
+        reached = topic in hearers and topic in speakers
+        if not reached and topic not in free and classes[topic].delivery is not Delivery.SYSTEM:
+            said_by = ", ".join(child.name for child in saying)
+            faults.append(f"{saying[0].place()}{topic}: said by {said_by}, heard by nobody in this tree")
     return faults
 
 
@@ -75,7 +82,7 @@ def routes(children: Sequence[Declared], sockets: str) -> dict[str, tuple[Route,
         lines = []
         for speaker in children:
             topics = tuple(sorted(wanted & {kind.__name__ for kind in speaker.publishes}))
-            if topics and speaker.name != hearer.name:
+            if topics and speaker.name != hearer.name and not speaker.added:
                 endpoint = endpoint_of(sockets, speaker.node or speaker.name)
                 lines.append(Route(sender=speaker.name, endpoint=endpoint, topics=topics))
         book[hearer.name] = tuple(lines)

@@ -28,7 +28,7 @@ from supervisor.loading import CannotLoad, load
 from supervisor.plan import Draft, Plan, endpoint_of, save
 from supervisor.runtime import checks, inspection, places
 from supervisor.runtime.inspection import Fault
-from supervisor.spec import ActorStart, ChildSpec, DynamicSpec, NodeStart, SupervisorSpec, ZygoteSpec
+from supervisor.spec import ActorStart, ChildSpec, NodeStart, SupervisorSpec, ZygoteSpec
 
 LONGEST_IPC_PATH = 107
 PREFIX = "qt-"
@@ -54,6 +54,7 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str, source: places.Sourc
     faults = [_placed(fault, tree, written) for fault in specs.check(tree)]
     roles = {zygote.role for zygote in draft.zygotes}
     declared: list[wiring.Declared] = []
+    added = [template for _, template in specs.templates(tree)]
     for path, child, node in _children(tree):
         said: list[Fault] = []
         endpoint = endpoint_of(sockets, child.id).removeprefix("ipc://")
@@ -80,6 +81,7 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str, source: places.Sourc
                     wiring.Declared(
                         name=child.id,
                         node=node,
+                        added=child in added,
                         place=_place_of(kind) if source is not None else str,
                         subscribes=kind.subscribes,
                         publishes=kind.publishes,
@@ -201,10 +203,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _children(tree: SupervisorSpec) -> Iterator[tuple[str, ChildSpec, str]]:
     """(path, child, the node it lives in or ""): every leaf, the actors inside nodes, and what templates would make."""
-    for path, unit in specs.units(tree):
-        child = unit.template if isinstance(unit, DynamicSpec) else unit
-        if not isinstance(child, ChildSpec):
-            continue
+    for path, child in (*specs.walk(tree), *specs.templates(tree)):
         yield path, child, ""
         for below, member in specs.members(child):
             yield f"{path.rpartition('/')[0]}/{below}", member, child.id

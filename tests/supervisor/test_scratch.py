@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from supervisor import plan as plans
+from supervisor.cards import from_template
 from supervisor.loading import load
 from supervisor.runtime import places, scratch
+from supervisor.spec import templates
 from tests.supervisor.toys import PROJECT
 
 PRELUDE = """\
@@ -227,6 +229,18 @@ FAULTS = {
         """,
         "@ Fact: heard by feed, said by nobody in this tree",
     ),
+    "a word that only children of a template say": (
+        """
+        class Feed(Quiet):  # here
+            subscribes = (Fact,)
+        class Teller(Quiet):
+            publishes = (Fact,)
+        def children():
+            pool = make(DynamicSpec, id="pool", template=child("one", f"{HERE}:Teller"))
+            return [child("feed", f"{HERE}:Feed"), pool]
+        """,
+        "@ Fact: heard by feed, said only by one, which comes at run time and can be heard from outside only",
+    ),
     "a promise of another word": (
         """
         class Feed(Quiet):  # here
@@ -286,7 +300,7 @@ FAULTS = {
         def children():
             return [make(DynamicSpec, id="pool", template=child("one", f"{HERE}:Feed"))]
         """,
-        "@ house/pool: MODULE:Feed.init: missing a required argument: 'url'",
+        "@ house/pool/one: MODULE:Feed.init: missing a required argument: 'url'",
     ),
 }
 COUNT = itertools.count()
@@ -355,6 +369,27 @@ def test_a_sound_house_has_no_faults_and_its_members_speak_from_their_nodes_sock
     [route] = plan.routes["hearer"]
     assert (route.sender, route.endpoint) == ("teller", "ipc:///tmp/s/inside")
     assert plan.zygotes[0].imports == ("supervisor.runtime.node", name)
+
+
+def test_a_child_that_is_added_hears_what_its_template_hears(folder: Path) -> None:
+    name = write(
+        folder,
+        """
+        class Teller(Quiet):
+            publishes = (Fact,)
+        class Hearer(Quiet):
+            subscribes = (Fact,)
+        def children():
+            pool = make(DynamicSpec, id="pool", template=child("one", f"{HERE}:Hearer"))
+            return [child("teller", f"{HERE}:Teller"), pool]
+        """,
+    )
+    build = load(f"{name}:build")
+    draft = scratch.draft_of(build, {}, folder)
+    plan = scratch.compile_plan(draft, home=folder, sockets="/tmp/s")
+    added = from_template(next(template for _, template in templates(plan.tree)), "w1")
+    boot = plans.boot_of(plan, added, 1, 1, {})
+    assert [(route.sender, route.topics) for route in boot.routes] == [("teller", ("Fact",))]
 
 
 def test_five_faults_in_one_house_are_five_sentences_in_one_run_and_nothing_is_written(folder: Path) -> None:
