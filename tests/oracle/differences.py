@@ -21,7 +21,9 @@ DIFFERENCES: dict[str, str] = {
     "an ordered start is answered before it is over": "ours is accepted with ok and told by its records; the driver "
     "waits for the outcome and answers start_failed where OTP does",
     "a temporary child that is down stays visible": "as stopped, so that a person sees why; OTP has dropped its spec. "
-    "The driver shows neither it nor sends orders to it",
+    "The driver does not show it, answers not_found for it, and removes it before one of its name is added",
+    "time is finer than a second": "OTP's window counts whole seconds, so scripts turn the clock by whole seconds. "
+    "Where one looks at the state `restarting`, an attempt waits an instant for it and periods are half a second longer",
     "a supervisor is no process": "it comes and goes in the records; so it cannot be killed alone, and no script does",
     "a start is answered in two steps": "started, then ready; the driver says both at once. A start function that "
     "returns, throws, exits, talks nonsense or leaves a dead process behind is one thing to us: an end before ready",
@@ -36,5 +38,6 @@ DIFFERENCES: dict[str, str] = {
     "a worker that never leaves under shutdown => infinity": "waits for ever in both",
     "a start function that returns ignore": "our starts end in ready or in an end (5, 10-12)",
     "orders to what is below a supervisor that is down": "OTP has nobody to ask; we remember them",
+    "count_children": "a sum over the states, which are compared",
     "code_change": "our specs change with a new tree (96-100)",
 }

@@ -84,7 +84,7 @@ act({fail, Id, Times, Mode}) ->
 act({clock, Seconds}) ->
     persistent_term:put(clock, persistent_term:get(clock) + Seconds),
     "ok";
-act({held, Id, Sup, How, Times, Request}) ->  % the request waits in Sup's inbox while a start of Id fails
+act({held, Id, Sup, How, Times, Meanwhile}) ->  % it waits in Sup's inbox while a start of Id fails
     case {ask({expect, Id}), ask({pid, Sup})} of
         {none, _} -> "absent";
         {Pid, SupPid} ->
@@ -95,13 +95,13 @@ act({held, Id, Sup, How, Times, Request}) ->  % the request waits in Sup's inbox
             receive {'DOWN', Monitor, process, Pid, _} -> ok end,
             case held(SupPid, none) of
                 true ->
-                    Sent = gen_server:send_request(SupPid, request(Request)),
+                    Answer = meanwhile(Meanwhile, SupPid, Pid),
                     ok = ask(release),
-                    answered(Sent);
+                    Answer();
                 false ->
                     ok = ask(release),
                     _ = settle(get(root), none, 0),
-                    act(Request)
+                    act(Meanwhile)
             end
     end;
 act({add, Sup, Name}) ->  % a name is ours: simple_one_for_one would start a second one
@@ -120,6 +120,17 @@ request({terminate, _Sup, Id}) -> {terminate_child, Id};
 request({restart, _Sup, Id}) -> {restart_child, Id};
 request({delete, _Sup, Id}) -> {delete_child, Id};
 request({start, _Sup, Spec}) -> {start_child, child(Spec)}.
+
+%% A sibling ends, or a request is sent; returned is how to get the answer once the start is over.
+meanwhile({exit, _, _} = Exit, _Sup, _Dead) ->
+    Answer = act(Exit),
+    fun() -> Answer end;
+meanwhile({remove, _, _}, Sup, Dead) ->
+    Asked = gen_server:send_request(Sup, {terminate_child, Dead}),
+    fun() -> answered(Asked) end;
+meanwhile(Request, Sup, _Dead) ->
+    Asked = gen_server:send_request(Sup, request(Request)),
+    fun() -> answered(Asked) end.
 
 leave(Pid, kill) -> exit(Pid, kill);
 leave(Pid, detail) -> Pid ! {leave, {shutdown, detail}};
@@ -161,6 +172,7 @@ call(Sup, Request) ->
 code(ok) -> "ok";
 code({ok, _}) -> "ok";
 code({error, {already_started, _}}) -> "already_started";
+code({error, {bad_combination, _}}) -> "invalid_spec";
 code({error, Word}) when is_atom(Word), Word =/= refused -> atom_to_list(Word);
 code({error, _}) -> "start_failed".
 

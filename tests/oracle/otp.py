@@ -13,7 +13,7 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 HERE = Path(__file__).parent
 CLOCK = "erlang:monotonic_time(1)"  # the one reading, in add_restart/1: whole seconds
@@ -73,7 +73,7 @@ class Otp:
             stdout=subprocess.PIPE,
             stderr=self._said,
         )
-        self.version = self._read()
+        self.version = str(self._read())
 
     @staticmethod
     def _rooms(erl: str) -> tuple[Path, Path]:
@@ -97,7 +97,7 @@ class Otp:
         self._process.stdin.flush()
         return [(answer, tuple(entries), tuple(states)) for answer, entries, states in self._read()]
 
-    def _read(self) -> object:
+    def _read(self) -> Any:
         assert self._process.stdout is not None
         head = self._process.stdout.read(4)
         if len(head) == 4 and (length := struct.unpack(">I", head)[0]) <= LARGEST:

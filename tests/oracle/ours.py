@@ -7,7 +7,7 @@ two names, or one of the two worlds has it not, the translation is here and its 
 from __future__ import annotations
 
 from collections import deque
-from itertools import groupby
+from itertools import count, groupby
 from random import Random
 
 from supervisor.events import Supervision, SupervisionKind
@@ -31,6 +31,7 @@ from supervisor.moves import (
     Started,
     Stop,
     Verb,
+    Wake,
 )
 from supervisor.spec import OTP, Law
 from supervisor.tree import Tree
@@ -38,6 +39,7 @@ from supervisor.words import ExitKind, ExitReason, Restart, State
 from tests.oracle.differences import CODES
 from tests.oracle.otp import Page
 from tests.oracle.script import (
+    Add,
     Admin,
     Clock,
     Exit,
@@ -99,6 +101,7 @@ class Ours:
         )
         self.now = 1000.0
         self.items: dict[str, Worker | Sup | Pool] = {item.id: item for item in units(top)}
+        self.restarts = {id: item.restart for id, item in self.items.items()}  # as last started
         self.above = parents(top)
         self.pools = {item.id: item for item in units(top) if isinstance(item, Pool)}
         self.supervisors = {top.id} | {id for id, item in self.items.items() if not isinstance(item, Worker)}
@@ -107,6 +110,8 @@ class Ours:
         self.fails: dict[str, int] = {}  # id -> how many starts will fail
         self.hold: tuple[str, int] | None = None  # whose next failed start is a pause, under which incarnation
         self.reached = False
+        self.turns: dict[str, int] = {}  # who tries again after whom
+        self.turn = count()
         self.queue: deque[Event] = deque()
         self.entries: list[str] = []
         self.answers: list[Answer] = []
@@ -140,10 +145,12 @@ class Ours:
                 return "ok"
             case Admin():
                 return self.admin(event)
+            case Add():
+                return self.add(event)
             case Member():
                 return self.member(event)
-            case Held(id, how, times, call):
-                return self.held(id, how, times, call)
+            case Held(id, how, times, meanwhile):
+                return self.held(id, how, times, meanwhile)
 
     def exit(self, id: str, how: str) -> str:
         if id not in self.live:
@@ -152,14 +159,15 @@ class Ours:
         self.tell(Exited(id, self.live.pop(id), ENDS[how], worked=self.holds))
         return "ok"
 
-    def held(self, id: str, how: str, times: int, call: Admin) -> str:
+    def held(self, id: str, how: str, times: int, meanwhile: Happening) -> str:
         if id not in self.live:
             return "absent"
         self.fails[id] = times
         self.hold = (id, self.view(self.above[id]).incarnation)
         self.exit(id, how)  # comes to rest, or to the first failed start of it
-        self.hold, self.reached = None, False
-        answer = self.admin(call)
+        self.hold = None
+        answer = self.happen(meanwhile)  # served before the next attempt
+        self.reached = False
         self.flow()
         return answer
 
@@ -177,6 +185,18 @@ class Ours:
             case _:
                 code = self.ask(RemoveChild(self.next_order(), event.id))
         return self.outcome(event.verb, event.id, code)
+
+    def add(self, event: Add) -> str:
+        worker = event.worker
+        self.items.setdefault(worker.id, worker)
+        if not self.is_up(event.sup):
+            return "no_supervisor"
+        seen = self.find(worker.id)
+        if seen is not None and self.gone(seen):
+            self.ask(RemoveChild(self.next_order(), worker.id))
+        code = self.ask(AddChild(self.next_order(), event.sup, worker.spec(OTP)))
+        self.above[worker.id] = event.sup
+        return self.outcome("add", worker.id, code)
 
     def member(self, event: Member) -> str:
         if not self.is_up(event.pool):
@@ -219,14 +239,15 @@ class Ours:
             waiting = [view for view in self.tree.children() if view.state is State.RESTARTING]
             if self.reached or not waiting:
                 return
-            first = min(waiting, key=lambda view: view.next_retry_at or 0.0)
+            first = min(waiting, key=lambda view: self.turns[view.id])
             self.now = max(self.now, first.next_retry_at or 0.0)
             self.queue.append(Due(first.id))
         raise AssertionError("the tree never comes to rest")
 
     def act(self, action: Action) -> None:
         match action:
-            case Start(id, _, incarnation):
+            case Start(id, _, incarnation, spec):
+                self.restarts[id] = spec.restart
                 self.start(id, incarnation)
             case Stop(id, incarnation, shutdown_s) if self.live.pop(id, None) == incarnation:
                 worker = self.worker(id)
@@ -236,6 +257,8 @@ class Ours:
             case Kill(id, incarnation) if self.live.pop(id, None) == incarnation:
                 self.entries.append(f"kill {id}")
                 self.queue.append(Exited(id, incarnation, FORCED, worked=False))
+            case Wake(id):
+                self.turns[id] = next(self.turn)
             case Report(record):
                 self.read(record)
             case Answer():
@@ -290,7 +313,7 @@ class Ours:
 
     def gone(self, view: ChildView) -> bool:
         """OTP keeps no spec of a temporary child that is down; we show it as stopped."""
-        return view.state is State.STOPPED and self.items[view.id].restart is Restart.TEMPORARY
+        return view.state is State.STOPPED and self.restarts.get(view.id) is Restart.TEMPORARY
 
     def page(self, answer: str) -> Page:
         return answer, self.take(), self.states()

@@ -154,13 +154,24 @@ class Fail:
 
 @dataclass(frozen=True)
 class Admin:
-    """`terminate`, `restart` or `delete` a child by id; `start` one by its spec again: the id is known."""
+    """`terminate`, `restart` or `delete` a child by id."""
 
     verb: str
     id: str
 
     def term(self, up: dict[str, str]) -> str:
         return f"{{{self.verb}, {up.get(self.id, 'root')}, {self.id}}}"
+
+
+@dataclass(frozen=True)
+class Add:
+    """start_child of a static supervisor: a new child, or one whose id is known already."""
+
+    sup: str
+    worker: Worker
+
+    def term(self, up: dict[str, str]) -> str:
+        return f"{{start, {self.sup}, {self.worker.term()}}}"
 
 
 @dataclass(frozen=True)
@@ -187,19 +198,19 @@ class Clock:
 
 @dataclass(frozen=True)
 class Held:
-    """It ends, its next starts fail, and while its supervisor is busy with the first of them an admin call arrives:
-    the call is served in state `restarting`."""
+    """It ends, its next starts fail, and while its supervisor is busy with the first of them something else arrives:
+    an admin call, or the end of a sibling. It is served in state `restarting`."""
 
     id: str
     how: str
     times: int
-    call: Admin
+    meanwhile: Admin | Exit | Member
 
     def term(self, up: dict[str, str]) -> str:
-        return f"{{held, {self.id}, {up[self.id]}, {self.how}, {self.times}, {self.call.term(up)}}}"
+        return f"{{held, {self.id}, {up.get(self.id, 'root')}, {self.how}, {self.times}, {self.meanwhile.term(up)}}}"
 
 
-Happening: TypeAlias = Exit | Fail | Admin | Member | Clock | Held
+Happening: TypeAlias = Exit | Fail | Admin | Add | Member | Clock | Held
 
 
 @dataclass(frozen=True)
@@ -216,10 +227,12 @@ class Script:
     def holds(self) -> bool:
         return any(isinstance(event, Held) for event in self.events)
 
-    def term(self) -> str:
-        """For `otp.Otp.run`. What turns no clock runs on the untouched `supervisor`."""
+    def term(self, module: str = "") -> str:
+        """For `otp.Otp.run`. What turns no clock runs on the untouched `supervisor`, unless told otherwise."""
         up = parents(self.tree)
-        module = "oracle_supervisor" if self.turns_clock else "supervisor"
+        up |= {event.worker.id: event.sup for event in self.events if isinstance(event, Add)}
+        up |= {event.id: event.pool for event in self.events if isinstance(event, Member)}
+        module = module or ("oracle_supervisor" if self.turns_clock else "supervisor")
         events = ", ".join(event.term(up) for event in self.events)
         at_boot = ", ".join(fail.term(up) for fail in self.at_boot)
         return f"{{script, {module}, {self.tree.root()}, [{at_boot}], [{events}]}}."

@@ -51,13 +51,13 @@ def tidy(page: Page, script: Script) -> Page:
     return answer, tuple(tidied), states
 
 
-@drawn(0.35)
+@drawn(0.25)
 @given(script=scripts())
 def test_oracle_exits_failed_starts_and_admin_calls(script: Script, otp: Otp, tally: Tally) -> None:
     compare(script, otp, tally)
 
 
-@drawn(0.25)
+@drawn(0.2)
 @given(script=scripts(clock=True))
 def test_oracle_windows_in_a_time_that_the_script_turns(script: Script, clock: Otp, tally: Tally) -> None:
     compare(script, clock, tally)
@@ -71,5 +71,18 @@ def test_oracle_dynamic_supervisors_among_the_others(script: Script, otp: Otp, t
 
 @drawn(0.2)
 @given(script=scripts(held=True))
-def test_oracle_orders_that_arrive_between_two_attempts_of_a_restart(script: Script, otp: Otp, tally: Tally) -> None:
+def test_oracle_what_happens_between_two_attempts_of_a_restart(script: Script, otp: Otp, tally: Tally) -> None:
     compare(script, otp, tally)
+
+
+@drawn(0.15)
+@given(script=scripts(clock=True, held=True, pools=True))
+def test_oracle_everything_at_once(script: Script, clock: Otp, tally: Tally) -> None:
+    compare(script, clock, tally)
+
+
+@drawn(0.1)
+@given(script=scripts(held=True, pools=True))
+def test_oracle_the_copy_whose_clock_can_be_turned_is_the_supervisor_itself(script: Script, clock: Otp) -> None:
+    pages, copied = clock.run(script.term()), clock.run(script.term("oracle_supervisor"))
+    assert [tidy(page, script) for page in copied] == [tidy(page, script) for page in pages]
