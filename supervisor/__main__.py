@@ -62,7 +62,7 @@ def parser() -> Parser:
     add.add_argument("supervisor", metavar="SUPERVISOR")
     add.add_argument("name", metavar="NAME")
     verb("remove", "stop a child that was added, and forget it").add_argument("name", metavar="NAME")
-    verb("down", "end the server in order")
+    verb("down", "end the server in order").add_argument("--force", action="store_true", help="also from safe mode")
     return top
 
 
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from supervisor.runtime import verbs
 
         if given.verb == "down":
-            return verbs.down(home, DOWN_S)
+            return verbs.down(home, DOWN_S, given.force)
         more = {"supervisor": given.supervisor} if given.verb == "add" else {}
         return verbs.order(home, given.verb, given.name, **more)
     except Refusal as refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from actors.tree import execution
 from config.launch import load, save
 from ops import prepare, verify
 from ops.prepare import Wishes
+from supervisor.runtime import inspection
+from supervisor.spec import NodeStart, actor
 from supervisor.terminal import Refusal, parse_duration
 from tests.ops.fake_root import fake_root
 
@@ -194,6 +198,18 @@ def test_a_changed_model_file_is_refused_by_name(tmp_path: Path, monkeypatch: py
     with pytest.raises(Refusal, match=r"mlp\.onnx") as refused:
         verify.models()
     assert refused.value.code == 78
+
+
+def test_a_port_that_lacks_what_its_actor_will_call_is_found_before_anything_starts(tmp_path: Path) -> None:
+    wishes = Wishes(home=str(tmp_path), http_port=0)
+    launch = prepare.launch(wishes, prepare.settings(wishes))
+    start = execution(launch, launch.settings.accounts[0]).start
+    assert isinstance(start, NodeStart)
+    given = {**pickle.loads(start.actors[0].arguments), "port": "tests.ops.toy_house:open_bridge"}
+    _, [fault] = inspection.look(actor("execution:main", "actors.execution:Execution", **given))
+    assert "actors/execution.py:" in fault.place
+    assert "init(port=…) wants .cancel, .find, .reconcile, .learn, .close, which Bridge (tests/ops/" in fault.text
+    assert fault.text.endswith("does not have; it has submit")
 
 
 @pytest.mark.process

@@ -8,6 +8,17 @@ from supervisor.plan import Draft
 from supervisor.spec import ZygoteSpec, child, supervise
 from supervisor.words import Strategy
 
+
+class Bridge:
+    """An account's port that can do nothing but submit."""
+
+    def submit(self, client_order_id: str, intent: object) -> None: ...
+
+
+def open_bridge(post: object, *, account: str, product: str, symbols: object, currency: str, url: object) -> Bridge:
+    return Bridge()
+
+
 HOUSE = Path(__file__).resolve().parents[2]
 
 
