@@ -23,7 +23,7 @@ DIFFERENCES: dict[str, str] = {
     "a temporary child that is down stays visible": "as stopped, so that a person sees why; OTP has dropped its spec. "
     "The driver does not show it, answers not_found for it, and removes it before one of its name is added",
     "time is finer than a second": "OTP's window counts whole seconds, so scripts turn the clock by whole seconds. "
-    "Where one looks at the state `restarting`, an attempt waits an instant for it and periods are half a second longer",
+    "Where one looks at the state `restarting`, an attempt waits an instant and periods are half a second longer",
     "a supervisor is no process": "it comes and goes in the records; so it cannot be killed alone, and no script does",
     "a start is answered in two steps": "started, then ready; the driver says both at once. A start function that "
     "returns, throws, exits, talks nonsense or leaves a dead process behind is one thing to us: an end before ready",

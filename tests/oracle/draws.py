@@ -137,7 +137,7 @@ def scripts(draw: st.DrawFn, *, clock: bool = False, held: bool = False, pools: 
             return Member("remove", members[id], id)
         siblings = [other for other, above in up.items() if above == up[id]]
         others = [other for other in siblings if other in side.live and other != id]
-        if others and draw(st.booleans()):
+        if draw(st.booleans()) and others:
             return Exit(pick(others), draw(st.sampled_from(HOWS)))
         return admin([id, *siblings])
 
