@@ -62,7 +62,7 @@ class Ear(Protocol):
 class Deaf:
     """The ear of an actor that subscribes to nothing: a bell without a socket, so a light actor has no descriptor."""
 
-    beat_s = 0.4  # there may be hundreds of them in a process
+    beat_s = 0.7  # there may be hundreds of them in a process
     alone = True
 
     def __init__(self) -> None:

@@ -73,6 +73,8 @@ OWN = frozenset(
         SupervisionKind.GAVE_UP,
     }
 )
+# Of the first start of an actor in this process the views tell; a hundred at once would push out what matters.
+USUAL = frozenset({SupervisionKind.STARTING, SupervisionKind.STARTED, SupervisionKind.READY})
 
 News = Ending | tuple[str, int]  # an actor's thread ended, or it says that it is ready
 
@@ -90,7 +92,8 @@ class Group:
         self._roots = [Path(root) for root in boot.own_roots]
         self._counters = memory.Counters(Path(boot.home), boot.name)
         seed = f"{boot.seed}:{boot.name}:{boot.incarnation}" if boot.seed else None
-        self._tree = Tree(_as_part(boot.group), Random(seed), self._counters.values, boot.kept)
+        self._tree = Tree(_as_part(boot.group), Random(seed), dict(self._counters.values), boot.kept)
+        self._counters.reserve(name for name in slots if name != boot.name)
         self._lives: dict[str, Hosted] = {}
         self._begun: dict[str, int] = {}  # lives of each actor in this process
         self._zombies: dict[str, Hosted] = {}
@@ -283,9 +286,12 @@ class Group:
     # -- what the root is told ------------------------------------------------------------------------------------
 
     def _report(self, record: Supervision) -> None:
-        if record.id != self._name or record.kind in OWN:
+        boots = (
+            record.kind in USUAL and record.cause in (Cause.BOOT, Cause.PARENT) and self._begun.get(record.id, 0) < 2
+        )
+        if record.kind in OWN or (record.id != self._name and not boots):
             self._say(link.Happened(record=record))
-        elif record.kind is SupervisionKind.READY:
+        elif record.kind is SupervisionKind.READY and record.id == self._name:
             self._say(link.NodeReady())
 
     def _say(self, word: link.Word) -> None:

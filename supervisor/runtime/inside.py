@@ -66,8 +66,8 @@ class Inside:
         for view in self._nodes.get(node.id, {}).values():
             yield _placed(view, node)
 
-    def names(self) -> list[str]:
-        return list(self._homes)
+    def __len__(self) -> int:
+        return len(self._homes)
 
     def node_of(self, name: str) -> str | None:
         """The node that holds this unit."""
@@ -107,7 +107,7 @@ class Inside:
     # -- orders ---------------------------------------------------------------------------------------------------
 
     def order(self, verb: Verb, name: str) -> dict[str, Any] | Later:
-        """The answer to an order for `name`, which is one of `names()`; mostly a later one."""
+        """The answer to an order for `name`, a unit inside some node; mostly a later one."""
         node = self._homes[name]
         life = self._lives.get(node)
         if life is None or life.line is None or not life.hello:

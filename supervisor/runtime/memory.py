@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,16 @@ class Counters:
         self._path = home / "run" / (f"incarnations-{node.replace(':', '_')}.json" if node else "incarnations.json")
         self.values = {str(k): v for k, v in _read(self._path).items() if isinstance(v, int)}
 
+    def reserve(self, ids: Iterable[str]) -> None:
+        """The next incarnation of each, remembered in one write: hundreds that start together wait for one file. One
+        that is not started after all leaves a gap."""
+        self.values.update([(id, self.values.get(id, 0) + 1) for id in ids])
+        write(self._path, self.values)
+
     def started(self, id: str, incarnation: int) -> None:
-        """Remembered before the process exists."""
+        """Remembered before the process, or the thread, exists."""
+        if incarnation <= self.values.get(id, 0):
+            return  # reserved
         self.values.pop(id, None)
         self.values[id] = incarnation  # the newest is the last one
         while len(self.values) > KEPT_COUNTERS:

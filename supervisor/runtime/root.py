@@ -363,7 +363,7 @@ class Root(runner.Owner):
             if id in lives:
                 lives[id].ping(now)
         # The file is for the day the root is wedged: with many children it is written less often than it costs.
-        if now - self._offered_at >= max(PING_EVERY_S, len(self.watch.seen) * STATUS_PER_CHILD_S):
+        if now - self._offered_at >= max(PING_EVERY_S, (len(self.watch.seen) + len(self.inside)) * STATUS_PER_CHILD_S):
             self._offered_at = now
             self.side.offer(self.desk.status(), tuple(life.pid for life in lives.values() if life.pid))
         self._sweep()

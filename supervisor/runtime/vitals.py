@@ -45,7 +45,7 @@ class ActorVitals(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     incarnation: int  # of the node
     life: int  # of the actor inside a node with a group, else 0
-    loops: int  # turns of the actor's loop; at least two a second, also when idle
+    loops: int  # turns of the actor's loop, also when idle: at least one in a second
     handled: int
     out: int
     dropped: int

@@ -38,6 +38,7 @@ from supervisor.words import ExitKind, State, VerdictKind
 
 KERNEL_EVERY_S = 1.0
 JUDGE_EVERY_S = 0.4
+JUDGE_PER_ACTOR_S = 0.02
 GLANCE_EVERY_S = 1.0
 LOOKS = 100  # restless ones per tick; a look with its judgement costs 0.2 ms
 TURNS = 3  # calm ones per tick: 30 a second, so up to 15 children are judged every half second, 1,000 every 33 s
@@ -162,7 +163,11 @@ class Watch:
                 del self._restless[id]
                 self._restless[id] = None
         calm = (id for id in self._turns.next(TURNS) if id not in self._restless)
-        return chosen + [id for id in calm if now - self.seen[id].judged_at >= JUDGE_EVERY_S]
+        return chosen + [id for id in calm if now - self.seen[id].judged_at >= self._patience_s(id)]
+
+    def _patience_s(self, id: str) -> float:
+        """Until a calm one is judged again: many actors in a node cost as much as many nodes, and it is glanced at."""
+        return max(JUDGE_EVERY_S, len(self.seen[id].actors) * JUDGE_PER_ACTOR_S)
 
     def _glance_at_some(self, now: float, lives: Mapping[str, Life]) -> None:
         """A tenth of all, so that each calm one is glanced at once a second."""
@@ -188,7 +193,8 @@ class Watch:
         if suspect or now - seen.kernel_at >= KERNEL_EVERY_S:
             kernel, seen.kernel_at = proc.sample(pid), now
         seen.actors = seen.reader.read(life.incarnation)
-        actors = tuple(_sample(actor) for actor in seen.actors)
+        # Inside a node that supervises its own an actor may be down while the node is well.
+        actors = tuple(_sample(actor) for actor in seen.actors if actor.started_ns)
         seen.history = seen.history.add(Look(at=now, incarnation=life.incarnation, kernel=kernel, actors=actors))
         at, handled, out, cpu_s = seen.counted
         if kernel is not None and now - at >= KERNEL_EVERY_S:
