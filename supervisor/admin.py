@@ -19,6 +19,8 @@ from supervisor.unit import Unit
 from supervisor.words import Restart, State
 
 WHY = "an operator's order"
+LOOK_AT = 200  # names, for the nearest to an unknown one: 10,000 would take a second
+NAMED = 30  # in the answer to an unknown one
 
 
 class Admin:
@@ -129,5 +131,10 @@ class Admin:
         return orders.ADDED, above.id
 
     def _unknown(self, id: str) -> tuple[Ruling, str]:
-        near = difflib.get_close_matches(id, self._line.units, n=1, cutoff=0.5)
-        return (orders.NEAREST, near[0]) if near else (orders.NOT_FOUND, ", ".join(self._line.units))
+        """The nearest name, or those there are; in a large tree neither takes long to find nor to read."""
+        names = list(self._line.units)
+        likely = names if len(names) <= LOOK_AT else [name for name in names if name[:3] == id[:3]][:LOOK_AT]
+        if near := difflib.get_close_matches(id, likely, n=1, cutoff=0.5):
+            return orders.NEAREST, near[0]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return orders.NOT_FOUND, ", ".join(names[:NAMED]) + more

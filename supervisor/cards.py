@@ -15,6 +15,7 @@ import msgspec
 from supervisor import spec as specs
 from supervisor.spec import ActorStart, ChildSpec, DynamicSpec, InvalidSpec, NodeStart, SupervisorSpec
 from supervisor.unit import Unit
+from supervisor.words import AutoShutdown
 
 KEPT_NUMBERS = 1000  # of units that left; what is older raises the number everybody new starts from
 
@@ -42,8 +43,12 @@ class Cards:
         """Why this child cannot be added there, apart from its name being taken; `[]` when it can."""
         above = parent.spec
         assert isinstance(above, SupervisorSpec)
-        rules = SupervisorSpec(id=parent.path, auto_shutdown=above.auto_shutdown, children=(spec,))
-        faults = specs.check(rules)
+        faults = specs.check(SupervisorSpec(id=parent.path, auto_shutdown=above.auto_shutdown, children=(spec,)))
+        up: Unit | None = parent
+        while spec.safety and up is not None and isinstance(up.spec, SupervisorSpec):
+            if up.spec.auto_shutdown is not AutoShutdown.NEVER:
+                faults.append(f"{spec.id}: safety is True; {up.path} may shut down by itself, and what guards stays up")
+            up = up.parent
         for name in _inside(spec):
             if at := self.owner(name):
                 faults.append(f"{spec.id}: {name} inside it has the name of {at}; names are unique in the whole tree")

@@ -637,6 +637,12 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     assert "known are root, risk_gate:main, ledger" in world.order_("stop", "xyz").text
 
 
+def test_in_a_large_tree_an_unknown_name_is_answered_briefly_and_at_once() -> None:
+    world = World(root(ONE, *(leaf(f"strategy:{n}") for n in range(3000))))
+    assert world.order_("stop", "xyz").text.endswith("strategy:28 and 2971 more")
+    assert world.order_("stop", "strateyg:77").text.endswith("did you mean strategy:77?")
+
+
 def test_orders_the_tree_will_not_follow() -> None:
     world = abc().boot()
     assert world.order_("stop", "root").code == "root"

@@ -1,4 +1,11 @@
-"""The laws of the tree under any history: Hypothesis plays the world, the judge in `tree_world` watches every turn."""
+"""The laws of the tree under any history: Hypothesis plays the world, the judge in `tree_world` watches every turn.
+
+Drawn are trees to a depth of three with every strategy, restart type and answer to a spent budget, OTP's law and ours
+and mixtures, dynamic supervisors that remember or not, significant children; and then anything that can happen. The
+judge's laws: no two live incarnations of one child, stop order is the reverse of start order, nothing starts into a
+group that falls, no restart beyond a budget, a quarantined child touches no sibling, a card leaves only when its child
+is dead, each order is answered once, the view tells what lives; and at the end: it comes to rest, shutdown ends.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +16,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from supervisor.spec import Backoff, Budget, ChildSpec, SupervisorSpec, supervise
+from supervisor.spec import OTP, Backoff, Budget, ChildSpec, Law, SupervisorSpec, supervise
 from supervisor.tree import Due, Exited, Ready, Shutdown, Started
-from supervisor.words import ExitKind, ExitReason, OnExhausted, Restart, State, Strategy
-from tests.supervisor.tree_world import ASKED, World, leaf
+from supervisor.words import AutoShutdown, ExitKind, ExitReason, OnExhausted, Restart, State, Strategy
+from tests.supervisor.tree_world import ASKED, World, leaf, pool
 
 REASONS = [
     ExitReason(kind=kind, fingerprint=print_)
@@ -28,8 +35,13 @@ children = st.fixed_dictionaries(
         "shutdown_s": st.sampled_from([0.0, 5.0, float("inf")]),
         "budget": st.builds(Budget, intensity=st.integers(0, 4), period_s=st.sampled_from([5.0, 100.0])),
         "start_timeout_s": st.sampled_from([3.0, 60.0]),
+        "backoff": st.builds(
+            Backoff, initial_s=st.sampled_from([0.0, 0.5]), cap_s=st.just(2.0), reset_after_s=st.just(4.0)
+        ),
+        "required": st.booleans(),
     }
 )
+laws = st.one_of(st.just(Law()), st.just(OTP), st.builds(Law, **dict.fromkeys(Law.__struct_fields__, st.booleans())))
 supervisors = st.fixed_dictionaries(
     {
         "strategy": st.sampled_from(Strategy),
@@ -37,6 +49,8 @@ supervisors = st.fixed_dictionaries(
         "period_s": st.sampled_from([5.0, 100.0]),
         "restart": st.sampled_from([Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY]),
         "on_exhausted": st.sampled_from(OnExhausted),
+        "backoff": st.builds(Backoff, initial_s=st.sampled_from([0.0, 1.0])),
+        "law": laws,
     }
 )
 
@@ -45,28 +59,39 @@ supervisors = st.fixed_dictionaries(
 def trees(draw: st.DrawFn) -> SupervisorSpec:
     names = (f"c{number}" for number in count(1))
 
-    def some(name: str, depth: int) -> SupervisorSpec:
+    def some(name: str, depth: int, mode: AutoShutdown, guarded: bool) -> SupervisorSpec:
+        """`mode`: the auto_shutdown of the supervisor above; `guarded`: none above has one, so safety may be below."""
+        fields = draw(supervisors)
+        own = AutoShutdown.NEVER
+        if draw(st.integers(0, 2)) == 0:
+            own = draw(st.sampled_from(AutoShutdown))
+        guarded = guarded and own is AutoShutdown.NEVER
+        if name != "root" and mode is not AutoShutdown.NEVER and fields["restart"] is not Restart.PERMANENT:
+            fields["significant"] = draw(st.booleans())
+        if name != "root" and draw(st.integers(0, 3)) == 0:
+            fields["strategy"] = Strategy.ONE_FOR_ONE
+            template = leaf("any", **{**draw(children), "safety": guarded and draw(st.booleans())})
+            return pool(name, **fields, template=template, max_children=3, remembers=draw(st.booleans()))
         items: list[ChildSpec | SupervisorSpec] = []
         for _ in range(draw(st.integers(1, 4))):
             here = next(names)
-            if depth and draw(st.integers(0, 3)) == 0:
-                items.append(some(f"s{here[1:]}", depth - 1))
+            if depth and draw(st.integers(0, 2)) == 0:
+                items.append(some(f"s{here[1:]}", depth - 1, own, guarded))
             else:
-                fields: dict[str, Any] = draw(children)
-                fields["safety"] = fields["safety"] and draw(st.booleans())
-                fields["backoff"] = Backoff(cap_s=2.0, reset_after_s=4.0)
-                items.append(leaf(here, **fields))
-        fields = draw(supervisors)
-        return supervise(name, fields.pop("strategy"), items, **fields)
+                child: dict[str, Any] = draw(children)
+                child["safety"] = guarded and child["safety"] and draw(st.booleans())
+                if own is not AutoShutdown.NEVER and child["restart"] is not Restart.PERMANENT:
+                    child["significant"] = draw(st.booleans())
+                items.append(leaf(here, **child))
+        return supervise(name, fields.pop("strategy"), items, auto_shutdown=own, **fields)
 
-    return some("root", 2)
+    return some("root", 2, AutoShutdown.NEVER, guarded=True)
 
 
 class AnyHistory(RuleBasedStateMachine):
     @initialize(spec=trees(), seed=st.integers(0, 9), boots=st.booleans())
     def begin(self, spec: SupervisorSpec, seed: int, boots: bool) -> None:
         self.world = World(spec, seed=seed)
-        self.gave_up = False
         if boots:
             self.world.boot()
 
@@ -100,6 +125,7 @@ class AnyHistory(RuleBasedStateMachine):
     def a_timer_comes_for_nothing(self, data: st.DataObject) -> None:
         self.world.tell(Due(data.draw(st.sampled_from(self.world.order))))
 
+    @precondition(lambda self: self.world.leaves)
     @rule(data=st.data(), back=st.integers(0, 2))
     def an_echo_changes_nothing(self, data: st.DataObject, back: int) -> None:
         name = data.draw(st.sampled_from(sorted(self.world.leaves)))
@@ -122,6 +148,17 @@ class AnyHistory(RuleBasedStateMachine):
         answer = self.world.order_(verb, name)
         assert answer.text
         assert "{" not in answer.text
+
+    @rule(data=st.data(), n=st.integers(1, 5), whole=st.booleans(), fields=children)
+    def a_child_is_added(self, data: st.DataObject, n: int, whole: bool, fields: dict[str, Any]) -> None:
+        above = data.draw(st.sampled_from(sorted(self.world.supervisors)))
+        answer = self.world.add(above, leaf(f"x{n}", **fields) if whole else f"x{n}")
+        assert "{" not in answer.text
+
+    @rule(data=st.data())
+    def a_child_is_removed(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([*self.world.order, "nobody"]))
+        assert "{" not in self.world.remove(name).text
 
     @rule()
     def everything_flows(self) -> None:

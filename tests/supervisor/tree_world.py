@@ -318,7 +318,7 @@ class World:
                     self.ended += 1
                 case _:
                     pass
-        self.closing = self.closing or isinstance(event, Shutdown)
+        self.closing = self.closing or isinstance(event, Shutdown) or bool(self.said(SupervisionKind.SHUTDOWN))
         if isinstance(event, Exited) and parked == [event.id]:
             touched = [action for action in self.turn if isinstance(action, Stop | Kill)]
             assert not touched, f"{event.id} is quarantined and touches {touched}"
