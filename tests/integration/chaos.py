@@ -1,4 +1,4 @@
-"""A ward of thirty toys of every strategy and restart type, and a hand that hurts them at random under a seed.
+"""A ward of thirty toys of every strategy and restart type, four more inside one node, and a hand that hurts them.
 
 Picture a poltergeist with a list: it sees the ward only as anybody can (status, records, /proc), does one thing at a
 time (kill, stop, make raise, hang, fail to start, end, order, kill the zygote), and writes down what it did. The same
@@ -21,7 +21,20 @@ from typing import Any
 from supervisor.actor import Actor
 from supervisor.message import Message
 from supervisor.runtime.process import state_of
-from supervisor.spec import Backoff, Budget, ChildSpec, ProgramStart, SupervisorSpec, child, supervise
+from supervisor.spec import (
+    Backoff,
+    Budget,
+    ChildSpec,
+    ProgramStart,
+    SupervisorSpec,
+    child,
+    make,
+    member,
+    members,
+    node,
+    supervise,
+    walk,
+)
 from supervisor.words import OnExhausted, Restart, State, Strategy
 from tests.supervisor.toys import Beat, House
 
@@ -59,34 +72,40 @@ class Patient(Actor):
 
 
 def ward(folder: Path) -> SupervisorSpec:
-    """Thirty children: 25 nodes and 5 programs, all three strategies, three floors, all restart types."""
+    """Thirty children, 25 nodes and 5 programs: all three strategies, three floors, all restart types. And four actors
+    inside one more node, under a supervisor of their own."""
 
-    def node(name: str, restart: Restart = Restart.PERMANENT, **fields: Any) -> ChildSpec:
-        spec = {"restart": restart, "backoff": QUICK, "hang_after_s": 2.0, "shutdown_s": 2.0}
-        generous = {"budget": Budget(intensity=1000)}
-        return child(name, f"{__name__}:Patient", spec={**generous, **spec, **fields}, folder=str(folder))
+    common = {"budget": Budget(intensity=1000), "backoff": QUICK, "shutdown_s": 2.0}
+
+    def alone(name: str, restart: Restart = Restart.PERMANENT, **fields: Any) -> ChildSpec:
+        spec = {"restart": restart, "hang_after_s": 2.0, **common, **fields}
+        return child(name, f"{__name__}:Patient", spec=spec, folder=str(folder))
+
+    def roommate(name: str) -> ChildSpec:
+        return member(name, f"{__name__}:Patient", spec=common, folder=str(folder))
 
     def program(name: str, restart: Restart) -> ChildSpec:
         """Reads one exit code from its fifo and leaves with it; a shell that forks nobody."""
         os.mkfifo(folder / name)
         start = ProgramStart(argv=("/bin/sh", "-c", f'read code < "{folder / name}"; exit "$code"'))
-        budget = Budget(intensity=1000)
-        return ChildSpec(id=name, start=start, restart=restart, backoff=QUICK, budget=budget, shutdown_s=1.0)
+        return make(ChildSpec, id=name, start=start, restart=restart, **common)
 
     def some(name: str, strategy: Strategy, *children: ChildSpec | SupervisorSpec, **fields: Any) -> SupervisorSpec:
         return supervise(name, strategy, list(children), **{"intensity": 1000, **fields})
 
     permanent, transient, temporary = Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY
-    inner = some("inner", ALL, node("i1"), node("i2", transient), node("i3"))
+    room = [roommate(f"r{n}") for n in range(1, 5)]
+    inner = some("inner", ALL, alone("i1"), alone("i2", transient), alone("i3"))
     return some(
         "house",
         ONE,
-        some("singles", ONE, *(node(f"s{n}") for n in range(1, 6)), node("s6", transient), node("s7", temporary)),
-        some("quartet", ALL, node("q1"), node("q2"), node("q3", transient), node("q4", temporary)),
-        some("chain", REST, node("c1"), node("c2"), node("c3", transient), node("c4"), node("c5")),
-        some("nest", REST, node("n1"), inner, node("n2")),
-        some("few", ONE, *(node(f"f{n}", budget=Budget(intensity=2, period_s=5.0)) for n in range(1, 3))),
-        some("tight", ONE, node("t1"), node("t2"), intensity=3, period_s=5.0, on_exhausted=OnExhausted.ESCALATE),
+        some("singles", ONE, *(alone(f"s{n}") for n in range(1, 6)), alone("s6", transient), alone("s7", temporary)),
+        some("quartet", ALL, alone("q1"), alone("q2"), alone("q3", transient), alone("q4", temporary)),
+        some("chain", REST, alone("c1"), alone("c2"), alone("c3", transient), alone("c4"), alone("c5")),
+        some("nest", REST, alone("n1"), inner, alone("n2")),
+        node("room", REST, room, spec={"hang_after_s": 2.0, **common}, intensity=1000),
+        some("few", ONE, *(alone(f"f{n}", budget=Budget(intensity=2, period_s=5.0)) for n in range(1, 3))),
+        some("tight", ONE, alone("t1"), alone("t2"), intensity=3, period_s=5.0, on_exhausted=OnExhausted.ESCALATE),
         some("programs", ONE, program("p1", permanent), program("p2", permanent), program("p3", transient)),
         some("jobs", REST, program("p4", temporary), program("p5", permanent)),
     )
@@ -98,9 +117,11 @@ class Poltergeist:
     def __init__(self, home: House, spec: SupervisorSpec, folder: Path, seed: int) -> None:
         self.home, self.folder, self.seed = home, folder, seed
         self.rng = Random(seed)
-        self.specs = {leaf.id: leaf for leaf in _leaves(spec)}
-        self.nodes = [name for name, leaf in self.specs.items() if not isinstance(leaf.start, ProgramStart)]
-        self.programs = [name for name in self.specs if name not in self.nodes]
+        self.specs = {leaf.id: leaf for _, leaf in walk(spec)}  # those with a process
+        self.inside = {actor.id: leaf.id for leaf in self.specs.values() for _, actor in members(leaf)}  # -> its node
+        self.programs = [name for name, leaf in self.specs.items() if isinstance(leaf.start, ProgramStart)]
+        self.nodes = [name for name in self.specs if name not in self.programs]
+        self.actors = [name for name in (*self.nodes, *self.inside) if name not in self.inside.values()]
         self.done: list[str] = []
         self.ended_on_purpose: set[str] = set()  # told to leave with code 0
         self.kept_down: set[str] = set()  # by the last order
@@ -117,7 +138,7 @@ class Poltergeist:
             self._leave: 5,
             self._order: 6,
             self._hang: 1,
-            self._kill_a_zygote: 1,
+            self._kill_a_zygote: 2,
         }
         deed = self.rng.choices(list(deeds), list(deeds.values()))[0]
         what = deed.__name__.strip("_")
@@ -131,17 +152,18 @@ class Poltergeist:
         return self._signal(signal.SIGSTOP, self.rng.choice([*self.specs]))
 
     def _raise(self) -> str:
-        return self._wish(self.rng.choice(self.nodes), "raise")
+        return self._wish(self.rng.choice(self.actors), "raise")
 
     def _hang(self) -> str:
-        return self._wish(self.rng.choice(self.nodes), "hang")
+        return self._wish(self.rng.choice(self.actors), "hang")
 
     def _fail_to_start(self) -> str:
-        name, times = self.rng.choice(self.nodes), self.rng.choice([1, 1, 2, 3])
+        name, times = self.rng.choice(self.actors), self.rng.choice([1, 1, 2, 3])
         fresh = self.folder / f"{name}.new"
         fresh.write_text(str(times))
         fresh.replace(self.folder / f"{name}.start")
-        return f"{times} times {self._signal(signal.SIGKILL, name)}"
+        fallen = self._wish(name, "raise") if name in self.inside else self._signal(signal.SIGKILL, name)
+        return f"{times} times {fallen}"
 
     def _leave(self) -> str:
         """A program is told its exit code; one that does not read at the moment is not disturbed."""
@@ -157,15 +179,23 @@ class Poltergeist:
         return f"{name} with code {code}"
 
     def _order(self) -> str:
-        verb, name = self.rng.choice(["restart", "stop", "start", "release"]), self.rng.choice([*self.specs])
+        verb, name = (
+            self.rng.choice(["restart", "stop", "start", "release"]),
+            self.rng.choice([*self.specs, *self.inside]),
+        )
         answer = self.home.client.ask(verb, 5.0, name=name)
         if answer["ok"]:
             (self.kept_down.add if verb == "stop" else self.kept_down.discard)(name)
         return f"{verb} {name}: {answer['code']}"
 
     def _kill_a_zygote(self) -> str:
+        """Or its spare, or both; or stop the spare, which nobody can see by itself."""
         [zygote] = self.home.status()["server"]["zygotes"]
-        return _send(zygote["pid"], signal.SIGKILL)
+        deed = self.rng.choice(["pid", "spare", "both", "stop"])
+        if deed == "stop":
+            return f"stop its spare {_send(zygote['spare'], signal.SIGSTOP)}"
+        hit = ("pid", "spare") if deed == "both" else (deed,)
+        return ", ".join(f"{which} {_send(zygote[which], signal.SIGKILL)}" for which in hit)
 
     def _signal(self, number: signal.Signals, name: str) -> str:
         entry = self.home.child(name)
@@ -179,10 +209,10 @@ class Poltergeist:
 
     def give_peace(self) -> None:
         """Take back every wish, and have whoever is stopped or parked brought back by an order."""
-        for name in self.nodes:
+        for name in self.actors:
             for file in (self.folder / name, self.folder / f"{name}.start"):
                 file.unlink(missing_ok=True)
-        for name in self.specs:
+        for name in (*self.specs, *self.inside):
             if self.entries()[name]["state"] in (State.STOPPED, State.QUARANTINED):
                 answer = self.home.client.ask("restart", 5.0, name=name)
                 assert answer["ok"], f"{name}: {answer}"
@@ -198,7 +228,7 @@ class Poltergeist:
         def look() -> dict[str, dict[str, Any]] | None:
             entries = self.entries()
             at_rest = entries and all(entry["state"] in RESTING for entry in entries.values())
-            wished = [name for name in self.nodes if (self.folder / name).exists() and entries[name]["ready"]]
+            wished = [name for name in self.actors if (self.folder / name).exists() and entries[name]["ready"]]
             stopped = [e for e in entries.values() if e["pid"] and state_of(e["pid"]) in ("T", "")]
             return entries if at_rest and not wished and not stopped else None
 
@@ -289,11 +319,3 @@ def _send(pid: int, number: signal.Signals) -> str:
         os.kill(pid, number)
         return f"pid {pid}"
     return f"pid {pid} was gone already"
-
-
-def _leaves(spec: SupervisorSpec) -> Iterator[ChildSpec]:
-    for item in spec.children:
-        if isinstance(item, SupervisorSpec):
-            yield from _leaves(item)
-        else:
-            yield item

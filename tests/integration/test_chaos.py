@@ -40,7 +40,7 @@ def test_after_chaos_all_that_should_run_runs_exactly_once_and_nothing_leaked(
     root = home.start("root")
     ghost = Poltergeist(home, spec, folder, SEED)
     try:
-        home.ready(*ghost.specs)
+        home.ready(*ghost.specs, *ghost.inside)
         home.until(
             lambda: Footprint(root.pid, home).other["mapped pages"] == len(ghost.nodes), "it looks at all of them"
         )
@@ -71,7 +71,8 @@ def test_after_chaos_all_that_should_run_runs_exactly_once_and_nothing_leaked(
         assert not marked(mark), "somebody outlived the root"
         print(
             f"\nchaos: seed {SEED}, {FAULTS} deeds in {struck_s:.1f} s {json.dumps(ghost.counts)}, "
-            f"at rest after {settled_s:.1f} s, {lives} lives of {len(ghost.specs)} children; "
+            f"at rest after {settled_s:.1f} s, "
+            f"{lives} lives of {len(ghost.specs)} children and {len(ghost.inside)} actors inside one; "
             f"root {before.rss_kib / 1024:.1f} MiB {grown_mib:+.1f}, descriptors {sum(after.descriptors.values())}"
         )
     finally:
@@ -90,6 +91,9 @@ def _only_these_are_down(ghost: Poltergeist, entries: dict[str, dict[str, object
                     spec.restart is Restart.TRANSIENT and name in ghost.ended_on_purpose
                 )
                 assert by_type or name in ghost.kept_down, f"{name} is down, and nobody wanted that"
+    for name, node in ghost.inside.items():
+        if entries[node]["ready"] and not entries[name]["ready"]:
+            assert name in parked or name in ghost.kept_down, f"{name} inside {node} is down, and nobody wanted that"
 
 
 def _each_runs_once(ghost: Poltergeist, entries: dict[str, dict[str, object]], root: int, mark: str) -> None:
@@ -103,7 +107,7 @@ def _each_runs_once(ghost: Poltergeist, entries: dict[str, dict[str, object]], r
     assert set(known) == running | zygotes, f"unknown: {set(known) - running - zygotes}, known: {known}"
     assert "Z" not in known.values(), f"zombies: {known}"
     assert marked(mark) == {root} | running | zygotes, "orphans, or twins, of ours"
-    assert all(state_of(pid) in ("S", "R", "D") for pid in known)
+    assert all(state_of(pid) in ("S", "R", "D") for pid in running)  # type: ignore[arg-type]
 
 
 def _waiting(ghost: Poltergeist) -> set[int]:
@@ -129,7 +133,11 @@ def _lives_follow_each_other(ghost: Poltergeist) -> int:
     last: dict[str, tuple[int, bool]] = {}
     for record in ghost.records():
         name, life = record["id"], record["incarnation"]
-        if name not in ghost.specs:
+        if record["kind"] in dead:  # with a node end the actors inside it
+            last |= {
+                actor: (last[actor][0], True) for actor, at in ghost.inside.items() if at == name and actor in last
+            }
+        if name not in ghost.specs and name not in ghost.inside:
             continue
         before, is_dead = last.get(name, (0, True))
         if record["kind"] == "starting":

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from supervisor.policy import orders
+from supervisor.spec import ChildSpec, DynamicSpec, Law, SupervisorSpec
+from supervisor.words import OnExhausted
+
 TESTS = Path(__file__).resolve().parents[2]
 PAGE = TESTS.parent / "docs" / "supervision.md"
 VERDICTS = ("kept", "changed", "n/a")
@@ -44,3 +48,18 @@ def test_every_conformance_test_stands_in_the_table() -> None:
     named = {test for _, tests in rows().values() for test in tests}
     unnamed = {name for name in written() if re.match(r"test(_\d{3})+_", name)} - named
     assert not unnamed
+
+
+def test_the_page_names_every_field_every_code_and_every_switch() -> None:
+    page = PAGE.read_text()
+    rulings = [value for value in vars(orders).values() if isinstance(value, orders.Ruling)]
+    rulings += [ruling for states in orders.TABLE.values() for ruling in states.values()]
+    words = {
+        *ChildSpec.__struct_fields__,
+        *(set(SupervisorSpec.__struct_fields__) - {"children"}),
+        *(set(DynamicSpec.__struct_fields__) - {"children"}),
+        *(f"Law.{switch}" for switch in Law.__struct_fields__),
+        *(ruling.code for ruling in rulings if ruling.code != "ok"),
+        *OnExhausted,
+    }
+    assert not [word for word in words if f"`{word}`" not in page]
