@@ -191,3 +191,7 @@ def test_wrong_use_is_one_sentence_with_its_code(tmp_path: Path) -> None:
         assert (got, sentence in printed) == (code, True), printed
         assert len(printed.splitlines()) <= 1
     assert not (tmp_path / "nowhere").exists()
+    assert supervisor("run", "examples.pipeline:nothing", "--home", str(tmp_path / "home")) == (
+        78,
+        "examples.pipeline:nothing: module examples.pipeline has no nothing\n",
+    )
