@@ -45,7 +45,8 @@ class _Node:
 
     def run(self) -> int:
         boot = self.boot
-        link.send(self.line, link.Hello(pid=os.getpid()))
+        if not link.send(self.line, link.Hello(pid=os.getpid())):
+            return 1  # given up before it was born: its successor may be on its way, so it may not act
         signal.signal(signal.SIGTERM, lambda *_: self._ask_to_stop("SIGTERM"))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         stacks = self.home / "logs" / f"{boot.name.replace(':', '_')}.stacks"

@@ -30,6 +30,7 @@ class Node:
         hears: dict[str, tuple[Route, ...]] | None = None,
         kept: dict[str, Kept] | None = None,
         shutdown_s: float = 5.0,
+        given_up: bool = False,
         **arguments: object,
     ) -> None:
         starts: tuple[ActorStart, ...] = (actor(name, path, **arguments),) if path else ()
@@ -51,6 +52,8 @@ class Node:
         )
         (home / "sockets").mkdir(parents=True, exist_ok=True)
         self.line, theirs = link.pair()
+        if given_up:  # nobody waits for it any more
+            self.line.close()
         self.pid = os.fork()
         if self.pid == 0:
             code = 99

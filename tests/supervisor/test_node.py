@@ -63,6 +63,14 @@ def test_a_node_says_hello_then_ready_and_ends_when_asked(home: Path) -> None:
     stop(node)
 
 
+def test_a_node_that_was_given_up_before_its_birth_never_acts(home: Path) -> None:
+    node = Node(home, "teller", f"{TOYS}:Teller", given_up=True, count=3)
+
+    assert node.end() == 1
+    assert not (home / "vitals").exists()
+    assert not (home / "journal").exists()
+
+
 def test_every_fact_arrives_once_and_in_order_though_the_hearer_comes_late(home: Path) -> None:
     teller = Node(home, "teller", f"{TOYS}:Teller", count=300, pause_s=0.0)
     teller.expect(link.NodeReady)
