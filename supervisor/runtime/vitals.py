@@ -139,7 +139,7 @@ class Reader:
             start = HEADER_WORDS + index * SLOT_WORDS + NAME_WORD
             raw = b"".join(words[start + i].to_bytes(8, "little") for i in range(8))
             names.append(raw.rstrip(b"\0").decode(errors="replace"))
-        self._words, self._names = words, tuple(names)
+        self._words, self._names, self._glance = words, tuple(names), []
         return True
 
     def calm(self, incarnation: int, now: float) -> bool:
@@ -160,7 +160,7 @@ class Reader:
             if 0 < words[s + IN_HAND_SINCE] < long_ago or 0 < words[s + OLDEST_QUEUED] < long_ago:
                 return False
         before, self._glance = self._glance, turned
-        return len(before) == len(turned) and all(map(ne, before, turned))
+        return len(before) != len(turned) or all(map(ne, before, turned))  # of others, or none: nothing to compare
 
     def read(self, incarnation: int | None = None) -> list[ActorVitals]:
         """All actors of the page, `[]` while there is none (or not yet one of `incarnation`)."""

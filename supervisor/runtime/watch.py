@@ -33,15 +33,16 @@ from supervisor.verdict import (
     correlate,
     judge,
 )
-from supervisor.verdict.timing import TICK_S
+from supervisor.verdict.timing import SUSPECT_S, TICK_S
 from supervisor.words import ExitKind, State, VerdictKind
 
 KERNEL_EVERY_S = 1.0
 JUDGE_EVERY_S = 0.4
-JUDGE_PER_ACTOR_S = 0.02
 GLANCE_EVERY_S = 1.0
+UNEASY_S = SUSPECT_S + 0.5
 LOOKS = 100  # restless ones per tick; a look with its judgement costs 0.2 ms
-TURNS = 3  # calm ones per tick: 30 a second, so up to 15 children are judged every half second, 1,000 every 33 s
+TURN_COST = 8  # of a look at a calm child, and one more for each of its actors
+TURNS_COST = 27  # per tick: three nodes of one actor, so that up to 15 of them are judged every half second
 PINGS = 40  # calm ones per second
 CALM = frozenset({VerdictKind.HEALTHY, VerdictKind.STOPPED})
 _NS = 1e-9
@@ -55,6 +56,7 @@ class Seen(msgspec.Struct, kw_only=True):
     history: History = History()
     actors: list[vitals.ActorVitals] = []
     kernel_at: float = 0.0
+    uneasy_until: float = 0.0  # a glance found it still: watched closely for so long
     judged_at: float = 0.0
     judged_state: tuple[State, int] = (State.STOPPED, 0)
     verdict: Verdict | None = None
@@ -78,6 +80,7 @@ class Watch:
         self.parked: dict[str, Cause] = {}  # why a child was last quarantined, as the tree said
         self._home, self._find = home, find
         self._restless: dict[str, None] = {}
+        self._credit = 0
         self._turns, self._glances, self._pings = _Ring(self.seen), _Ring(self.seen), _Ring(self.seen)
         self._asleep = _asleep_s()
         for id, spec in children.items():
@@ -129,7 +132,7 @@ class Watch:
         result = []
         for id, verdict in self._calmed(judged, lives, now).items():
             self.seen[id].verdict = verdict
-            if verdict.kind in CALM:
+            if verdict.kind in CALM and now >= self.seen[id].uneasy_until:
                 self._restless.pop(id, None)
             else:
                 self._restless[id] = None
@@ -156,18 +159,21 @@ class Watch:
         return tuple(dict.fromkeys((*self._restless, *self._pings.next(PINGS))))
 
     def _due(self, now: float) -> list[str]:
-        """Whom to look at in this tick: at most `LOOKS` restless ones, longest waiting first, and `TURNS` calm ones."""
+        """Whom to look at in this tick: at most `LOOKS` restless ones, longest waiting first, and a few calm ones."""
         chosen = list(itertools.islice(self._restless, LOOKS))
         if len(self._restless) > LOOKS:
             for id in chosen:  # to the end of the line
                 del self._restless[id]
                 self._restless[id] = None
-        calm = (id for id in self._turns.next(TURNS) if id not in self._restless)
-        return chosen + [id for id in calm if now - self.seen[id].judged_at >= self._patience_s(id)]
-
-    def _patience_s(self, id: str) -> float:
-        """Until a calm one is judged again: many actors in a node cost as much as many nodes, and it is glanced at."""
-        return max(JUDGE_EVERY_S, len(self.seen[id].actors) * JUDGE_PER_ACTOR_S)
+        self._credit = min(self._credit + TURNS_COST, TURNS_COST)  # a node of many actors pays over several ticks
+        for _ in range(min(len(self.seen), TURNS_COST)):
+            if self._credit <= 0:
+                break
+            for id in self._turns.next(1):
+                if id not in self._restless and now - self.seen[id].judged_at >= JUDGE_EVERY_S:
+                    self._credit -= TURN_COST + len(self.seen[id].actors)
+                    chosen.append(id)
+        return chosen
 
     def _glance_at_some(self, now: float, lives: Mapping[str, Life]) -> None:
         """A tenth of all, so that each calm one is glanced at once a second."""
@@ -176,6 +182,7 @@ class Watch:
             if life is None or id in self._restless or not life.is_node:
                 continue
             if not self.seen[id].reader.calm(life.incarnation, now):
+                self.seen[id].uneasy_until = now + UNEASY_S
                 self._restless[id] = None
 
     def _calmed(self, judged: dict[str, Verdict], lives: Mapping[str, Life], now: float) -> dict[str, Verdict]:
