@@ -13,11 +13,14 @@ import pytest
 
 from supervisor.events import Supervision, SupervisionKind
 from supervisor.moves import ChildView, Kept, Verb
+from supervisor.plan import Route
 from supervisor.runtime import link, vitals
+from supervisor.runtime.codec import Decoder
 from supervisor.runtime.journal import JournalReader, file_name
 from supervisor.spec import Backoff, Budget, ChildSpec, member, node
 from supervisor.words import ExitKind, OnExhausted, State, Strategy
-from tests.supervisor.harness import Node, short_home
+from tests.supervisor.harness import Node, endpoint, short_home
+from tests.supervisor.toy_actors import Fact, Heard
 
 TOYS = "tests.supervisor.group_toys"
 pytestmark = pytest.mark.process
@@ -42,6 +45,7 @@ class Pool:
         incarnation: int = 1,
         kept: dict[str, Kept] | None = None,
         shutdown_s: float = 5.0,
+        hears: dict[str, tuple[Route, ...]] | None = None,
         **group: Any,
     ) -> None:
         self.home, self.diary = home, home / "diary"
@@ -53,6 +57,7 @@ class Pool:
             group=spec.group,  # type: ignore[union-attr]
             incarnation=incarnation,
             kept=kept,
+            hears=hears,
             shutdown_s=shutdown_s,
         )
         self.views: dict[str, ChildView] = {}
@@ -231,6 +236,38 @@ def test_a_zombie_that_wakes_up_says_nothing_any_more(home: Path) -> None:
     assert pool.node.end() == 1
     assert not [line for line in pool.lines() if "caught" in line or "allowed" in line]
     assert JournalReader(home / "journal" / file_name("b")).topics() == {}
+
+
+def test_brutal_kill_of_a_thread_that_listens_costs_only_its_farewell(home: Path) -> None:
+    pool = Pool(home, "a", member("b", f"{TOYS}:Diarist", spec={"shutdown_s": 0.0}, diary=str(home / "diary")))
+    pool.ready("a", "b")
+
+    assert pool.command(Verb.RESTART, "b").ok
+    pool.until(lambda: pool.up("b", 2), "b is back")
+
+    assert not [line for line in pool.lines() if "terminate" in line]
+    assert pool.views["a"].incarnation == 1
+    assert pool.stop() == 0
+
+
+def test_a_hearer_that_crashes_beside_its_teller_loses_nothing_and_does_nothing_twice(home: Path) -> None:
+    told = "tests.supervisor.toy_actors"
+    pool = Pool(
+        home,
+        member("teller", f"{told}:Teller", count=200),
+        member("hearer", f"{told}:Hearer", spec={"backoff": FAST}, dies_at=20),
+        hears={"hearer": (Route(sender="teller", endpoint=endpoint(home, "pool"), topics=("Fact",)),)},
+    )
+    reader, decoder = JournalReader(home / "journal" / file_name("hearer")), Decoder((Fact, Heard))
+
+    def heard() -> list[Heard]:
+        return [decoder.decode(said.frame).body for said in reader.since("Heard", 0)]
+
+    pool.until(lambda: len(heard()) >= 200, "all is heard")
+
+    assert [h.n for h in heard()] == list(range(1, 201))
+    assert [h.life for h in heard()] == [1] * 19 + [2] * 181
+    assert pool.stop() == 0
 
 
 def test_a_start_that_never_ends_costs_the_node_too(home: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from supervisor.spec import Backoff, ChildSpec, member, node
 from supervisor.words import Strategy
+from tests.supervisor.test_monitors import downs, watchman
 from tests.supervisor.toys import Worker, house, toy
 
 pytestmark = pytest.mark.process
@@ -29,11 +30,14 @@ def tell(home: Path, name: str, order: str) -> None:
 
 def test_actors_inside_are_shown_ordered_remembered_and_never_keep_an_operator_waiting(tmp_path: Path) -> None:
     pool = node("pool", Strategy.ONE_FOR_ONE, [diarist(tmp_path, "a"), diarist(tmp_path, "b")], intensity=100)
-    with house(tmp_path, toy("before", Worker), pool, toy("after", Worker)) as home:
+    book = tmp_path / "book"
+    watch = watchman(book, "a", "b")
+    with house(tmp_path, toy("before", Worker), pool, toy("after", Worker), watch) as home:
         home.start("root")
+        home.ready("watchman")
         before = home.ready("before", "pool", "a", "b", "after")
         names = [entry["name"] for entry in home.status()["children"]]
-        assert names == ["house", "before", "pool", "a", "b", "after"]
+        assert names == ["house", "before", "pool", "a", "b", "after", "watchman"]
         assert before["a"]["path"] == "house/pool/a"
         assert before["a"]["pid"] == before["pool"]["pid"]
         assert (before["a"]["verdict"], before["a"]["rss_mib"]) == ("HEALTHY", None)
@@ -53,6 +57,10 @@ def test_actors_inside_are_shown_ordered_remembered_and_never_keep_an_operator_w
         assert home.client.ask("stop", name="b") == {"ok": True, "code": "ok", "text": home_text("b")}
         home.until(lambda: home.child("b")["state"] == "stopped", "b is down")
         assert home.client.ask("release", name="a")["code"] == "running"
+        home.until(lambda: len(downs(book)) == 2, "who watched them hears of both ends, once each")
+        assert [(d["name"], d["incarnation"], d["reason"]) for d in downs(book)] == [
+            ("a", 1, "crashed"), ("b", 1, "shutdown")
+        ]  # fmt: skip
 
         os.kill(before["pool"]["pid"], signal.SIGKILL)
         home.until(lambda: home.child("a")["incarnation"] == 3 and home.child("a")["ready"], "a is back with its node")

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.message import Delivery, Message
 from supervisor.runtime import bus
-from supervisor.runtime.inbox import POSTED_MOST, Inbox, InboxFull
+from supervisor.runtime.inbox import FRAMES_MOST, POSTED_MOST, TIMERS_MOST, Inbox, InboxFull
 
 
 class Fact(Message, frozen=True, kw_only=True):
@@ -98,3 +98,44 @@ def test_timers_come_due_in_their_order(inbox: Inbox) -> None:
         seen += inbox.get().messages
 
     assert seen == [Fact(n=1), Fact(n=2)]
+
+
+def test_a_word_of_the_supervisor_waits_for_one_batch_never_for_the_backlog(inbox: Inbox) -> None:
+    for n in range(1000):
+        inbox.post(Fact(n=n))
+    first = inbox.get().messages
+    inbox.tell(Fact(n=-1))
+
+    second = inbox.get().messages
+
+    assert len(first) == FRAMES_MOST
+    assert second[0] == Fact(n=-1)
+    rest = [*second[1:], *inbox.get().messages, *inbox.get().messages]
+    assert [m.n for m in [*first, *rest] if isinstance(m, Fact)] == list(range(1000))
+
+
+def test_beyond_its_bound_the_oldest_key_of_latest_goes_and_is_counted(inbox: Inbox) -> None:
+    for n in range(POSTED_MOST + 3):
+        inbox.post(Price(n=n, name=str(n)))
+
+    assert inbox.dropped == 3
+    assert inbox.get().messages[0] == Price(n=3, name="3")
+
+
+def test_an_actor_that_sets_timers_without_end_is_told(inbox: Inbox) -> None:
+    for n in range(TIMERS_MOST):
+        inbox.after(3600.0, Fact(n=n))
+
+    with pytest.raises(InboxFull, match="10000 timers wait; the next is Fact"):
+        inbox.after(3600.0, Fact(n=-1))
+
+
+def test_an_actor_that_hears_nothing_has_the_same_inbox_without_a_socket() -> None:
+    inbox = Inbox(bus.Deaf())
+    threading.Timer(0.02, inbox.post, [Fact(n=1)]).start()
+
+    messages = inbox.get().messages or inbox.get().messages
+
+    assert messages == [Fact(n=1)]
+    inbox.stop("enough")
+    assert inbox.get().stop == "enough"

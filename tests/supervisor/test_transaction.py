@@ -14,7 +14,7 @@ from supervisor.plan import Route
 from supervisor.runtime import bus, vitals
 from supervisor.runtime.inbox import Inbox
 from supervisor.runtime.journal import Journal, JournalReader, file_name
-from supervisor.runtime.transaction import NoRoute, Transaction
+from supervisor.runtime.transaction import Fenced, NoRoute, Transaction
 
 
 class Fact(Message, frozen=True, kw_only=True):
@@ -29,6 +29,11 @@ class Price(Message, frozen=True, kw_only=True):
 
     def key(self) -> str:
         return self.name
+
+
+class Halt(Message, frozen=True, kw_only=True):
+    delivery: ClassVar[Delivery] = Delivery.SYSTEM
+    n: int
 
 
 class Wire:
@@ -60,7 +65,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Transaction]]:
             journal=journal,
             journals_dir=tmp_path / "journal",
             routes=(Route(sender=hears, endpoint="", topics=("Fact", "Price")),) if hears else (),
-            kinds=(Fact, Price),
+            kinds=(Fact, Price, Halt),
             slot=page.slots[name],
             ask_root=lambda name, payload: None,
             say_ready=lambda: None,
@@ -228,3 +233,51 @@ def test_marks_reveal_a_lost_last_message(make: Callable[..., Transaction]) -> N
 def test_a_message_to_nobody_is_refused_by_name(make: Callable[..., Transaction]) -> None:
     with pytest.raises(NoRoute, match="teller sends Fact to 'nowhere'"):
         make("teller").send("nowhere", Fact(n=1))
+
+
+def test_a_fenced_incarnation_has_no_effects_any_more(make: Callable[..., Transaction], tmp_path: Path) -> None:
+    wire, called = Wire(), []
+    tx = make("teller", wire=wire)
+    tx.publish(Fact(n=1))
+    tx.call(called.append, 1)
+
+    tx.fence()
+
+    with pytest.raises(Fenced, match="teller incarnation 1 is fenced"):
+        tx.commit()
+    for effect in (tx.publish, tx.post):
+        with pytest.raises(Fenced):
+            effect(Price(n=1, name="BTC"))
+    with pytest.raises(Fenced):
+        tx.send("root", Fact(n=2))
+    with pytest.raises(Fenced):
+        tx.call(called.append, 2)
+    assert (wire.frames, called, said(tmp_path, "teller")) == ([], [], [])
+
+
+def test_a_port_that_hung_in_a_commit_is_the_last_one_to_act_when_the_fence_comes_meanwhile(
+    make: Callable[..., Transaction],
+) -> None:
+    wire, called = Wire(), []
+    tx = make("teller", wire=wire)
+    tx.call(tx.fence)  # stands for a call that hangs until the incarnation is given up
+    tx.call(called.append, 1)
+    tx.publish(Fact(n=1))
+
+    with pytest.raises(Fenced):
+        tx.commit()
+
+    assert (wire.frames, called) == ([], [])
+
+
+def test_a_system_word_from_a_previous_life_is_never_acted_on(make: Callable[..., Transaction]) -> None:
+    wire = Wire()
+    first, second = make("teller", 1, wire=wire), make("teller", 2, wire=wire)
+    hearer = make("hearer", hears="teller")
+    for life in (second, first):
+        life.publish(Halt(n=life.incarnation))
+        life.commit()
+
+    heard = [envelope.body for frame in wire.frames for envelope in hearer.hear(frame)]
+
+    assert heard == [Halt(n=2)]
