@@ -97,6 +97,9 @@ def why(view: ChildView, seen: Seen | None, events: list[dict[str, Any]], now: f
     if answer["verdict"] is None:
         kind = _OF_SUPERVISOR.get(view.state, VerdictKind.STARTING)
         answer["verdict"] = {"kind": str(kind), "cause": "", "reason": f"{view.id} is {view.state}"}
+    told = [event["exit"]["crash"]["traceback"] for event in events if event.get("exit", {}).get("crash")]
+    if told and answer["last_exit"] is not None and not answer["last_exit"].get("traceback"):
+        answer["last_exit"]["traceback"] = told[-1]  # of an actor inside a node only its records carry it
     if restarts:
         answer["last_restart"] = restarts[-1]
     return answer

@@ -53,6 +53,7 @@ def test_actors_inside_are_shown_ordered_remembered_and_never_keep_an_operator_w
         assert (tmp_path / "reports" / "crash-a-1.json").exists()
         why = home.client.ask("why", name="house/pool/a")
         assert why["last_exit"]["kind"] == "crashed"
+        assert 'raise ValueError("as told")' in why["last_exit"]["traceback"]
 
         assert home.client.ask("stop", name="b") == {"ok": True, "code": "ok", "text": home_text("b")}
         home.until(lambda: home.child("b")["state"] == "stopped", "b is down")
