@@ -39,6 +39,7 @@ from supervisor.runtime import places
 from supervisor.spec import ActorStart
 
 _AS_THEY_ARE = (bytes, bytearray, Decimal, date, datetime, timedelta)  # a text is none of these
+REMEDY = "annotate it with a Protocol"
 _SAYS_NOTHING = (Any, inspect.Parameter.empty, None)
 
 
@@ -102,23 +103,42 @@ def _arguments(start: ActorStart, kind: type[Actor]) -> Iterator[Fault]:
     except NameError as error:
         yield Fault(where, f"{start.path}.init: its annotations cannot be read: {error}")
         return
+    for name in sorted(_opened_by(kind)):
+        if name in bound.arguments and not any(map(_is_collaborator, _options(hints.get(name, Any)))):
+            yield Fault(where, f"init({name}=…) is opened with load, and does not say what it needs; {REMEDY}")
     for name, value in bound.arguments.items():
         if name != "self" and signature.parameters[name].kind is not inspect.Parameter.VAR_KEYWORD:
             for text in _against(f"init({name}=…)", value, hints.get(name, Any)):
                 yield Fault(where, text)
 
 
+def _opened_by(kind: type[Actor]) -> set[str]:
+    """The parameters that `init` follows as import paths: `load(port)`."""
+    if "load" not in kind.init.__code__.co_names:
+        return set()
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kind.init)))
+    except (OSError, SyntaxError):
+        return set()
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
+    loads = (call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "load" and call.args)
+    return {argument.id for argument in loads if isinstance(argument, ast.Name)}
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
 def _against(whose: str, value: Any, hint: Any) -> Iterator[str]:
     """What is wrong with a value that is to be what its annotation says."""
-    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    options = _options(hint)
     collaborators = [option for option in options if _is_collaborator(option)]
     if collaborators and value is not None:
         yield from _collaborator(whose, value, collaborators[0])
         return
     if Any in options:
         if not _is_data(value):
-            of_what = _told(type(value))
-            yield f"{whose} does not say what it needs of {of_what}; annotate it with a Protocol"
+            yield f"{whose} does not say what it needs of {_told(type(value))}; {REMEDY}"
         return
     wrong: list[str] = []
     for option in options:
@@ -188,7 +208,7 @@ def _collaborator(whose: str, value: Any, wanted: Any) -> Iterator[str]:
     if takes is not None and (problem := _cannot_take(value, takes, skip=1 if call is not None else 0)):
         yield f"{whose} will be called as {_shape(takes)}, which {named} ({places.of(value)}) does not take: {problem}"
     if gives is Any:
-        yield f"{whose} does not say what it needs of what {named} returns; annotate it with a Protocol"
+        yield f"{whose} does not say what it needs of what {named} returns; {REMEDY}"
         return
     if gives in (None, type(None)):
         return

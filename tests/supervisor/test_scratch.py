@@ -117,6 +117,17 @@ FAULTS = {
         "@ house/feed: init(venue=…) does not say what it needs of what 'MODULE:open' returns; "
         "annotate it with a Protocol",
     ),
+    "an import path that is followed without a word on what for": (
+        """
+        from supervisor.loading import load
+        class Feed(Quiet):
+            def init(self, venue: str) -> None:  # here
+                self.venue = load(venue)()
+        def children():
+            return [child("feed", f"{HERE}:Feed", venue=f"{HERE}:Quiet")]
+        """,
+        "@ house/feed: init(venue=…) is opened with load, and does not say what it needs; annotate it with a Protocol",
+    ),
     "an object of whose needed members nothing is said": (
         """
         class Bridge: ...  # there
