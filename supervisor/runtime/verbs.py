@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from supervisor.runtime import memory
 from supervisor.runtime.client import Client, Unreachable, running
 from supervisor.terminal import CANNOT_TELL, NOT_READY, OK, REFUSED, Refusal
 
@@ -83,6 +82,8 @@ def down(home: Path, timeout_s: float, force: bool = False) -> int:
             time.sleep(POLL_S)
     finally:
         client.close()
+    from supervisor.runtime import memory  # knows every word of the tree, which `qt status` need not learn
+
     _say_phases(memory.last_shutdown(home), said)
     print("down, in order")
     return OK
