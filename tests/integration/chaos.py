@@ -40,6 +40,7 @@ from tests.supervisor.toys import Beat, House
 
 ONE, ALL, REST = Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE
 RESTING = {State.READY, State.STOPPED, State.QUARANTINED}
+MISSES = ("no process", "gone already", "does not read", "nobody is down")
 QUICK = Backoff(initial_s=0.02, cap_s=0.2, reset_after_s=2.0)
 
 
@@ -126,6 +127,7 @@ class Poltergeist:
         self.ended_on_purpose: set[str] = set()  # told to leave with code 0
         self.kept_down: set[str] = set()  # by the last order
         self.counts: dict[str, int] = {}
+        self.met = 0  # deeds that met somebody
 
     # -- what it does -----------------------------------------------------------------------------------------------
 
@@ -137,28 +139,31 @@ class Poltergeist:
             self._stop: 12,
             self._leave: 5,
             self._order: 6,
+            self._mend: 10,
             self._hang: 1,
             self._kill_a_zygote: 2,
         }
         deed = self.rng.choices(list(deeds), list(deeds.values()))[0]
         what = deed.__name__.strip("_")
         self.counts[what] = self.counts.get(what, 0) + 1
-        self.done.append(f"{len(self.done) + 1}: {what} {deed()}")
+        how = deed()
+        self.met += not any(miss in how for miss in MISSES)
+        self.done.append(f"{len(self.done) + 1}: {what} {how}")
 
     def _kill(self) -> str:
-        return self._signal(signal.SIGKILL, self.rng.choice([*self.specs]))
+        return self._signal(signal.SIGKILL, self._living([*self.specs]))
 
     def _stop(self) -> str:
-        return self._signal(signal.SIGSTOP, self.rng.choice([*self.specs]))
+        return self._signal(signal.SIGSTOP, self._living([*self.specs]))
 
     def _raise(self) -> str:
-        return self._wish(self.rng.choice(self.actors), "raise")
+        return self._wish(self._living(self.actors), "raise")
 
     def _hang(self) -> str:
-        return self._wish(self.rng.choice(self.actors), "hang")
+        return self._wish(self._living(self.actors), "hang")
 
     def _fail_to_start(self) -> str:
-        name, times = self.rng.choice(self.actors), self.rng.choice([1, 1, 2, 3])
+        name, times = self._living(self.actors), self.rng.choice([1, 1, 2, 3])
         fresh = self.folder / f"{name}.new"
         fresh.write_text(str(times))
         fresh.replace(self.folder / f"{name}.start")
@@ -167,7 +172,7 @@ class Poltergeist:
 
     def _leave(self) -> str:
         """A program is told its exit code; one that does not read at the moment is not disturbed."""
-        name, code = self.rng.choice(self.programs), self.rng.choice([0, 3])
+        name, code = self._living(self.programs), self.rng.choice([0, 3])
         try:
             fifo = os.open(self.folder / name, os.O_WRONLY | os.O_NONBLOCK)
         except OSError:
@@ -187,6 +192,23 @@ class Poltergeist:
         if answer["ok"]:
             (self.kept_down.add if verb == "stop" else self.kept_down.discard)(name)
         return f"{verb} {name}: {answer['code']}"
+
+    def _mend(self) -> str:
+        """An operator takes pity on one that is down."""
+        down = [n for n, e in self.entries().items() if e["state"] in ("stopped", "quarantined")]
+        if not down:
+            return "nobody is down"
+        name = self.rng.choice(down)
+        answer = self.home.client.ask("restart", 5.0, name=name)
+        if answer["ok"]:
+            self.kept_down.discard(name)
+        return f"restart {name}: {answer['code']}"
+
+    def _living(self, names: list[str]) -> str:
+        """One of these, of three drawn rather one that has a process."""
+        entries = self.entries()
+        drawn = [self.rng.choice(names) for _ in range(3)]
+        return next((name for name in drawn if entries.get(name, {}).get("pid")), drawn[0])
 
     def _kill_a_zygote(self) -> str:
         """Or its spare, or both; or stop the spare, which nobody can see by itself."""
