@@ -8,18 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.runtime.verbs import ask_on
-from supervisor.terminal import OK
+from supervisor.terminal import CANNOT_TELL, OK, Refusal
 
 EVERY_S = 0.5
 
 
 def run(home: Path, follow: bool, output: str, after: int) -> int:
+    from supervisor.runtime import locks
     from supervisor.runtime.client import Client
 
-    client = Client(home)
+    client, root = Client(home), 0
     try:
         while True:
-            for event in ask_on(client, "events", after=after).get("events", []):
+            now = locks.holder(home / "run" / "root.lock") or root
+            if root and now != root:
+                after = 0  # another root counts from 1 again
+            try:
+                events = ask_on(client, "events", after=after).get("events", [])
+            except Refusal as refusal:
+                if not root or refusal.code != CANNOT_TELL:
+                    raise
+                events = []  # the heart still beats: another root is coming
+            else:
+                root = now
+            for event in events:
                 after = max(after, int(event.get("n", after)))
                 print(json.dumps(event) if output == "json" else line(event), flush=True)
             if not follow:

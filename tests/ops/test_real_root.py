@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -67,6 +68,19 @@ def test_up_status_why_orders_and_down(qt: Qt, tmp_path: Path) -> None:
     assert "quarantined" in qt("events").stdout
     assert "steady" in qt("vitals").stdout
     assert "did you mean steady" in qt("why", "stedy").stderr
+
+    # Who follows the events hears of the next root, too, although it counts from 1 again.
+    argv = [sys.executable, "-c", SCRIPT, "events", "-f", "--home", str(tmp_path)]
+    following = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert following.stdout is not None
+        life = json.loads(qt("status", "steady", "-o", "json").stdout)["children"][0]["incarnation"]
+        assert any(f"steady is ready as incarnation {life}" in line for line in following.stdout)
+        os.kill(json.loads(qt("status", "-o", "json").stdout)["server"]["pid"], signal.SIGKILL)
+        assert any(f"steady is ready as incarnation {life + 1}" in line for line in following.stdout)
+    finally:
+        following.kill()
+        following.communicate()
 
     assert qt("down").stdout == "down, in order\n"
     assert running(tmp_path) is None
