@@ -54,6 +54,7 @@ class _Node:
         names = [start.name for start in boot.actors]
         if boot.group is not None:
             names = [boot.name, *(member.id for _, member in walk(boot.group))]
+        phase = "import"
         try:
             # Two nodes of one name must never both act; a second bind on an ipc path succeeds silently, this does not.
             lock = locks.Lock(self.home / "run" / f"{boot.name.replace(':', '_')}.lock")
@@ -74,10 +75,11 @@ class _Node:
             else:
                 crew = _Company(self, stage, page.slots)
             crew.start()
+            phase = "steady"
+            code = self._serve(crew)
         except BaseException as error:  # noqa: BLE001  recorded and told to the root, then the process ends
-            self.last_words(Ending(boot.name, "import", error, ""))
+            self.last_words(Ending(boot.name, phase, error, ""))
             return 1
-        code = self._serve(crew)
         lock.release()
         return code
 

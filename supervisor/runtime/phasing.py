@@ -63,17 +63,18 @@ class Phasing:
         answer = Failed(word.phase, word.actor, word.fault) if word.fault else Done(word.phase, word.actor)
         self._tell(answer)
 
-    def ready(self, life: Life) -> None:
-        """A new incarnation serves: what it takes part in and has begun, it is told now."""
+    def ready(self, life: Life, inside: str = "") -> None:
+        """A new incarnation serves, of a child or of the actor `inside` it: what it takes part in and has begun, it is
+        told now."""
         for _, actor, taken in participants([life.spec]):
             for word in self._begun:
-                if word.phase in taken:
+                if word.phase in taken and inside in ("", actor):
                     life.tell(_tell(actor, word))
 
-    def gone(self, id: str, incarnation: int, sentence: str) -> None:
-        """A life has ended: its tasks in the current phase have failed."""
+    def gone(self, id: str, incarnation: int, sentence: str, inside: str = "") -> None:
+        """A life has ended, of a child or only of the actor `inside` it: its tasks in the current phase have failed."""
         for actor, (phase, told) in list(self._told.items()):
-            if self._hosts.get(actor) == id and told == incarnation:
+            if self._hosts.get(actor) == id and told == incarnation and inside in ("", actor):
                 self._tell(Failed(phase, actor, f"it ended in the phase, {sentence}"))
 
     def document(self) -> dict[str, Any] | None:

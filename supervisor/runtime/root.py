@@ -247,8 +247,11 @@ class Root(runner.Owner):
         record = msgspec.structs.replace(record, path=life.path + record.path[len(life.id) :])
         if record.kind in DEATHS:
             self.monitors.left(life.id, life.incarnation, record.id)
+            self.phasing.gone(life.id, life.incarnation, record.detail, record.id)
             if record.exit is not None:
                 self._crash_report(record.id, record.incarnation, record.exit, "")
+        elif record.kind is SupervisionKind.READY:
+            self.phasing.ready(life, record.id)
         self.report(Report(record))
 
     def _obeyed(self, verb: Verb, name: str) -> str:

@@ -29,7 +29,8 @@ def tell(home: Path, name: str, order: str) -> None:
 
 
 def test_actors_inside_are_shown_ordered_remembered_and_never_keep_an_operator_waiting(tmp_path: Path) -> None:
-    pool = node("pool", Strategy.ONE_FOR_ONE, [diarist(tmp_path, "a"), diarist(tmp_path, "b")], intensity=100)
+    bad = member("bad", f"{TOYS}:FailsToStart", spec={"backoff": FAST, "required": False})
+    pool = node("pool", Strategy.ONE_FOR_ONE, [diarist(tmp_path, "a"), diarist(tmp_path, "b"), bad], intensity=100)
     book = tmp_path / "book"
     watch = watchman(book, "a", "b")
     with house(tmp_path, toy("before", Worker), pool, toy("after", Worker), watch) as home:
@@ -37,7 +38,7 @@ def test_actors_inside_are_shown_ordered_remembered_and_never_keep_an_operator_w
         home.ready("watchman")
         before = home.ready("before", "pool", "a", "b", "after")
         names = [entry["name"] for entry in home.status()["children"]]
-        assert names == ["house", "before", "pool", "a", "b", "after", "watchman"]
+        assert names == ["house", "before", "pool", "a", "b", "bad", "after", "watchman"]
         assert before["a"]["path"] == "house/pool/a"
         assert before["a"]["pid"] == before["pool"]["pid"]
         assert (before["a"]["verdict"], before["a"]["rss_mib"]) == ("HEALTHY", None)
@@ -63,9 +64,14 @@ def test_actors_inside_are_shown_ordered_remembered_and_never_keep_an_operator_w
             ("a", 1, "crashed"), ("b", 1, "shutdown")
         ]  # fmt: skip
 
+        home.until(lambda: home.child("bad")["state"] == "quarantined", "bad is parked")
         os.kill(before["pool"]["pid"], signal.SIGKILL)
         home.until(lambda: home.child("a")["incarnation"] == 3 and home.child("a")["ready"], "a is back with its node")
         assert home.child("b")["state"] == "stopped"  # an operator's word outlives the node
+        assert home.child("bad")["state"] == "quarantined"  # so does a quarantine, and it is not tried again
+        assert home.child("bad")["incarnation"] == 3
+        assert home.client.ask("release", name="bad")["ok"]
+        home.until(lambda: home.child("bad")["incarnation"] > 4, "bad is tried again when a person says so")
         assert home.child("after")["incarnation"] == 1
 
         os.kill(home.child("pool")["pid"], signal.SIGSTOP)
