@@ -223,7 +223,8 @@ class Root(runner.Owner):
         self.phasing.gone(life.id, life.incarnation, reason.sentence())
         for view in self.inside.gone(life):
             self.monitors.ended(view.id, view.incarnation, reason.kind, f"its node {life.id} {reason.sentence()}")
-        self._crash_report(life.id, life.incarnation, reason, self.convictions.stacks_of(life.id))
+        stacks = self.convictions.stacks_of(life.id)
+        self.loop.at(0.0, lambda: self._crash_report(life.id, life.incarnation, reason, stacks))  # it waits for no disk
 
     def _crash_report(self, id: str, incarnation: int, reason: ExitReason, stacks: str) -> None:
         try:

@@ -43,6 +43,7 @@ UNEASY_S = SUSPECT_S + 0.5
 LOOKS = 100  # restless ones per tick; a look with its judgement costs 0.2 ms
 TURN_COST = 8  # of a look at a calm child, and one more for each of its actors
 TURNS_COST = 27  # per tick: three nodes of one actor, so that up to 15 of them are judged every half second
+MANY = 20  # with more nodes than that half of it will do: the glances find who needs a look
 PINGS = 40  # calm ones per second
 CALM = frozenset({VerdictKind.HEALTHY, VerdictKind.STOPPED})
 _NS = 1e-9
@@ -165,7 +166,8 @@ class Watch:
             for id in chosen:  # to the end of the line
                 del self._restless[id]
                 self._restless[id] = None
-        self._credit = min(self._credit + TURNS_COST, TURNS_COST)  # a node of many actors pays over several ticks
+        credit = TURNS_COST if len(self.seen) <= MANY else TURNS_COST // 2
+        self._credit = min(self._credit + credit, credit)  # a node of many actors pays over several ticks
         for _ in range(min(len(self.seen), TURNS_COST)):
             if self._credit <= 0:
                 break
