@@ -23,10 +23,11 @@ from supervisor.loading import load
 from supervisor.message import Delivery
 from supervisor.plan import NodeBoot, Route
 from supervisor.runtime import bus, vitals
+from supervisor.runtime.hearing import Marks
 from supervisor.runtime.host import Cast, Ending, Host
 from supervisor.runtime.inbox import Inbox
 from supervisor.runtime.journal import Journal, file_name
-from supervisor.runtime.transaction import Marks, Transaction
+from supervisor.runtime.transaction import Transaction
 from supervisor.spec import ActorStart
 from supervisor.system import ToActor
 

@@ -7,14 +7,13 @@ of the messages before it are committed, and the incarnation ends. What was sent
 and sending, receivers drop by (sender, topic, sequence). An actor that only turns LATEST into LATEST has no journal and
 no tray worth the name: such messages leave at once.
 
-EVERY inputs are heard in order: a hole in the sequence (a socket dropped, a publisher or we restarted) is refilled from
-the sender's journal before the newer message is handled.
+What is heard, and in which order, is hearing.py: the in-tray.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -23,10 +22,10 @@ import msgspec
 
 from supervisor.message import SCHEMA, Delivery, Envelope, Message, Provenance
 from supervisor.plan import Route
-from supervisor.runtime import journal as journals
 from supervisor.runtime import vitals
 from supervisor.runtime.bus import Publisher
-from supervisor.runtime.codec import BadFrame, Decoder, encode
+from supervisor.runtime.codec import Decoder, encode
+from supervisor.runtime.hearing import Hearing, Marks
 from supervisor.runtime.inbox import Inbox
 from supervisor.runtime.journal import Journal, JournalReader, Said
 from supervisor.runtime.watching import Watching
@@ -35,14 +34,6 @@ from supervisor.system import PhaseDone
 M = TypeVar("M", bound=Message)
 MARKS_EVERY_S = 0.5
 TOPICS_MOST = 10_000
-
-
-class Marks(Message, frozen=True, kw_only=True):
-    """How far a sender's EVERY topics have come, said twice a second: even a lost last message is noticed."""
-
-    delivery = Delivery.SYSTEM
-
-    last: dict[str, int]
 
 
 class Fenced(BaseException):
@@ -113,15 +104,10 @@ class Transaction:
         self._ask_root = ask_root
         self._say_ready = say_ready
         self.monitors = Watching(name, tokens_after)
-        self._complain = complain
-        self._decoder = Decoder((*kinds, Marks))
-        self._every = {kind.__name__ for kind in kinds if kind.delivery is Delivery.EVERY}
-        self._sources = {(route.sender, topic) for route in routes for topic in route.topics if topic in self._every}
-        self._readers: dict[str, JournalReader] = {}
         self._sequences: dict[str, int] = dict(journal.sequences) if journal else {}
-        self._heard: dict[tuple[str, str], int] = dict(journal.positions) if journal else {}
-        self._newly_heard: dict[tuple[str, str], int] = {}
-        self._fences: dict[str, int] = {}  # newest incarnation heard of each sender
+        self.hearing = Hearing(name, kinds, routes, journals_dir, journal.positions if journal else {}, complain)
+        self.hear, self.handled = self.hearing.hear, self.hearing.handled
+        self.catch_up, self.is_fresh = self.hearing.catch_up, self.hearing.is_fresh
         self._counts: dict[str, list[int]] = {}  # LATEST and SYSTEM classes: sequence of this incarnation
         self._topics: dict[tuple[type[Message], str], _Topic] = {}
         self._tray: list[Effect] = []
@@ -130,8 +116,6 @@ class Transaction:
         self._traces = 0
         self._out = 0
         self._marks_due = 0.0
-        self.refused = 0
-        self.lost = 0
         self.fenced = False
 
     # ------------------------------------------------------------------ the door (see context.py for the meaning)
@@ -279,11 +263,7 @@ class Transaction:
             own = self._journal is not None and path == self._journal.path
             reader = JournalReader(path)
             for topic in names & set(reader.topics()):
-                until: int | None = None
-                if not own and topic in self._every:
-                    sender = self._sender_of(path, topic)
-                    if sender is not None:
-                        until = self._heard.get((sender, topic), 0)
+                until = None if own else self.hearing.position(path, topic)
                 for said in reader.until(topic, until):
                     found.append((said.at_ns, len(found), decoder.decode(said.frame).body))
         found.sort(key=lambda item: item[:2])
@@ -291,55 +271,6 @@ class Transaction:
             yield message
 
     # ------------------------------------------------------------------ the host's side
-
-    def hear(self, frame: bytes) -> Sequence[Envelope]:
-        """What to handle because of this frame, in order: usually one, none for a repeat, more after a hole."""
-        try:
-            envelope = self._decoder.decode(frame)
-        except BadFrame as error:
-            self.refused += 1
-            if self.refused <= 10 or self.refused % 1000 == 0:
-                self._complain(f"{self.name}: {error} ({self.refused} refused so far)")
-            return ()
-        body = envelope.body
-        delivery = body.delivery
-        if delivery is Delivery.LATEST:
-            newest = self._fences.get(envelope.sender, 0)
-            if envelope.incarnation == newest:
-                return (envelope,)
-            if envelope.incarnation < newest:
-                return ()  # a message from a previous life
-            self._fences[envelope.sender] = envelope.incarnation
-            return (envelope,)
-        if type(body) is Marks:
-            return self._catch_up_to(envelope.sender, body.last)
-        if delivery is Delivery.EVERY:
-            name = type(body).__name__
-            last = self._heard.get((envelope.sender, name), 0)
-            if envelope.seq <= last:
-                return ()
-            if envelope.seq == last + 1:
-                return (envelope,)
-            return (*self._refill(envelope.sender, name, last, envelope.seq - 1), envelope)
-        if envelope.incarnation < self._fences.get(envelope.sender, 0):
-            return ()  # SYSTEM words of a previous life count as little as its LATEST ones
-        self._fences[envelope.sender] = envelope.incarnation
-        return (envelope,)
-
-    def catch_up(self) -> list[Envelope]:
-        """Everything recorded by the senders in the address book that was not handled yet: called once after `init`."""
-        envelopes: list[Envelope] = []
-        for sender, topic in sorted(self._sources):
-            envelopes += self._refill(sender, topic, self._heard.get((sender, topic), 0), None)
-        envelopes.sort(key=lambda e: e.sent_ns)
-        return envelopes
-
-    def is_fresh(self, envelope: Envelope) -> bool:
-        """False for an EVERY message that was handled meanwhile (caught up twice)."""
-        body = envelope.body
-        if body.delivery is not Delivery.EVERY:
-            return True
-        return bool(envelope.seq > self._heard.get((envelope.sender, type(body).__name__), 0))
 
     def take(self, envelope: Envelope | None) -> int:
         """Put a message in hand; returns the tray's mark for `discard_from`."""
@@ -349,12 +280,6 @@ class Transaction:
         elif not self._replay:
             self._event_ns = 0  # a timer or a port speaks of now
         return len(self._tray)
-
-    def handled(self, envelope: Envelope) -> None:
-        """An EVERY message is done; its position will be part of the next commit."""
-        key = (envelope.sender, type(envelope.body).__name__)
-        self._heard[key] = envelope.seq
-        self._newly_heard[key] = envelope.seq
 
     def discard_from(self, mark: int) -> None:
         """The handler raised: what it put into the tray never happened."""
@@ -385,11 +310,12 @@ class Transaction:
             self._refuse()
         self._hand = None
         tray = self._tray
-        if self._journal is not None and (self._newly_heard or tray):
+        heard = self.hearing.newly
+        if self._journal is not None and (heard or tray):
             said = [Said(e.topic, e.seq, e.at_ns, e.frame) for e in tray if e.recorded]
-            if said or self._newly_heard:
-                self._journal.commit(said, self._newly_heard)
-                self._newly_heard = {}
+            if said or heard:
+                self._journal.commit(said, heard)
+                self.hearing.newly = {}
         if not tray:
             return
         self._tray = []
@@ -423,57 +349,4 @@ class Transaction:
     def close(self) -> None:
         if self._journal is not None:
             self._journal.close()
-        for reader in self._readers.values():
-            reader.close()
-
-    # ------------------------------------------------------------------ holes
-
-    def _reader(self, sender: str) -> JournalReader:
-        reader = self._readers.get(sender)
-        if reader is None:
-            reader = self._readers[sender] = JournalReader(self._journals_dir / journals.file_name(sender))
-        return reader
-
-    def _sender_of(self, path: Path, topic: str) -> str | None:
-        for sender, heard_topic in self._sources:
-            if heard_topic == topic and journals.file_name(sender) == path.name:
-                return sender
-        return None
-
-    def _catch_up_to(self, sender: str, last: dict[str, int]) -> list[Envelope]:
-        envelopes: list[Envelope] = []
-        for topic, seq in last.items():
-            if (sender, topic) in self._sources and seq > self._heard.get((sender, topic), 0):
-                envelopes += self._refill(sender, topic, self._heard.get((sender, topic), 0), seq)
-        return envelopes
-
-    def _refill(self, sender: str, topic: str, after: int, until: int | None) -> list[Envelope]:
-        envelopes: list[Envelope] = []
-        expected = after + 1
-        position = after
-        while until is None or position < until:
-            records = self._reader(sender).since(topic, position, 1000)
-            for said in records:
-                if until is not None and said.seq > until:
-                    break
-                if said.seq != expected:
-                    self._report_lost(sender, topic, expected, said.seq - 1)
-                try:
-                    envelopes.append(self._decoder.decode(said.frame))
-                except BadFrame as error:
-                    self.refused += 1
-                    self._complain(f"{self.name}: recorded {topic} {said.seq} of {sender}: {error}")
-                expected = said.seq + 1
-            if not records or records[-1].seq <= position:
-                break
-            position = records[-1].seq
-        if until is not None and expected <= until:
-            self._report_lost(sender, topic, expected, until)
-        return envelopes
-
-    def _report_lost(self, sender: str, topic: str, first: int, last: int) -> None:
-        self.lost += last - first + 1
-        self._complain(
-            f"{self.name}: {topic} {first} to {last} of {sender} are neither on the wire nor in its journal; "
-            "state built on them is incomplete: qt journal verify"
-        )
+        self.hearing.close()
