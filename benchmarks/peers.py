@@ -95,9 +95,11 @@ def python(function: str, *arguments: object) -> list[str]:
     return ["env", f"PYTHONPATH={HERE}", sys.executable, "-c", f"from {module} import {name}; {name}(*{arguments!r})"]
 
 
-def watching_parent(method: str, folder: str, names: list[str]) -> None:
+def watching_parent(method: str, folder: str, names: list[str], preload: bool = False) -> None:
     """multiprocessing by `method`, with a parent that restarts at once when a sentinel says so."""
     context = multiprocessing.get_context(method)
+    if preload:
+        context.set_forkserver_preload(["benchmarks.worker", "ccxt.pro", "numpy", "onnxruntime", "zmq"])
     living: dict[int, tuple[str, multiprocessing.process.BaseProcess]] = {}
 
     def start(name: str) -> None:

@@ -174,6 +174,11 @@ def forkserver(folder: str, names: list[str]) -> list[str]:
     return peers.python("benchmarks.peers:watching_parent", "forkserver", folder, names)
 
 
+def preloaded(folder: str, names: list[str]) -> list[str]:
+    """A forkserver told all imports: close to the limit, and all its children are lost when it is."""
+    return peers.python("benchmarks.peers:watching_parent", "forkserver", folder, names, True)
+
+
 # name, command line, kills, seconds between them, how many times faster ours has to be
 PEERS: tuple[tuple[str, Callable[[str, list[str]], list[str]], int, tuple[float, float], float], ...] = (
     ("circus, check_delay 5 (default)", lambda f, n: peers.circus(f, n, None), 7, (0.5, 5.5), 0.0),
@@ -181,6 +186,7 @@ PEERS: tuple[tuple[str, Callable[[str, list[str]], list[str]], int, tuple[float,
     ("supervisord", peers.supervisord, 10, (1.2, 2.2), 35.0),
     ("multiprocessing spawn", spawned, 10, SETTLED_S, 12.0),
     ("multiprocessing forkserver", forkserver, 10, SETTLED_S, 0.0),
+    ("multiprocessing forkserver, all preloaded", preloaded, KILLS, SETTLED_S, 0.0),
     ("shell loop", peers.shell, 10, SETTLED_S, 0.0),
 )
 

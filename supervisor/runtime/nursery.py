@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -61,8 +62,9 @@ class Nursery:
         environment: dict[str, str],
         say: Say,
         entry: str = zygote.NODE_MAIN,
+        stage: Path | None = None,
     ) -> None:
-        self._roles = {spec.role: _Zygote(loop, spec, environment, say, entry) for spec in specs}
+        self._roles = {spec.role: _Zygote(loop, spec, environment, say, entry, stage) for spec in specs}
 
     def start(self) -> None:
         for one in self._roles.values():
@@ -100,10 +102,13 @@ class Nursery:
 
 
 class _Zygote:
-    def __init__(self, loop: Loop, spec: ZygoteSpec, environment: dict[str, str], say: Say, entry: str) -> None:
+    def __init__(
+        self, loop: Loop, spec: ZygoteSpec, environment: dict[str, str], say: Say, entry: str, stage: Path | None
+    ) -> None:
         module = entry.partition(":")[0]
         self._spec = msgspec.structs.replace(spec, imports=(module, *(m for m in spec.imports if m != module)))
         self._loop, self._environment, self._say, self._entry = loop, environment, say, entry
+        self._stage = stage
         self._process: Process | None = None
         self._spare: Process | None = None
         self._popen: subprocess.Popen[bytes] | None = None
@@ -134,6 +139,7 @@ class _Zygote:
         ours.setblocking(False)
         command = [sys.executable, "-m", "supervisor.runtime.zygote", "--fd", str(theirs.fileno())]
         command += ["--root-pid", str(os.getpid()), "--spec", msgspec.json.encode(self._spec).decode()]
+        command += ["--stage", str(self._stage)] if self._stage is not None else []
         try:
             self._popen = subprocess.Popen(
                 command,

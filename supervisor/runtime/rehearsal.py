@@ -8,7 +8,7 @@ the play stays but the warmth: its files, its sockets and its thread are gone wh
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 import threading
 from pathlib import Path
 
@@ -41,12 +41,12 @@ class Player(Actor):
         """Its own word, if the socket was quick enough."""
 
 
-def rehearse() -> None:
-    """Once, in a process that will not fork again: the play has threads."""
-    with tempfile.TemporaryDirectory(prefix="qt-") as folder:
-        home = Path(folder)
+def rehearse(home: Path) -> None:
+    """Once, in a process that will not fork again: the play has threads. `home` is made for it, and removed."""
+    home.mkdir(parents=True, exist_ok=True)  # a spare that was killed in its play has left one
+    try:
         player = ActorStart(name=NAME, path=f"{__name__}:{Player.__name__}")
-        endpoint = f"ipc://{home}/{NAME}"
+        endpoint = f"ipc://@qt-{NAME}-{os.getpid()}"  # a name without a file
         boot = NodeBoot(
             name=NAME,
             incarnation=0,
@@ -54,7 +54,7 @@ def rehearse() -> None:
             actors=(player,),
             routes=(Route(sender=NAME, endpoint=endpoint, topics=(Rehearsed.__name__,)),),
             endpoint=endpoint,
-            home=folder,
+            home=str(home),
             provenance=Provenance.SYNTHETIC,
             seed=0,
             own_roots=(),
@@ -80,3 +80,5 @@ def rehearse() -> None:
         hosted.close()
         publisher.close()
         context.destroy(linger=0)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)

@@ -100,7 +100,7 @@ class Root(runner.Owner):
         self.counters = memory.Counters(home)
         self.intent = memory.Intent(home)
         self.inputs_now = Inputs(plan)
-        self.nursery = Nursery(self.loop, plan.zygotes, plan.environment, self.log.info)
+        self.nursery = Nursery(self.loop, plan.zygotes, plan.environment, self.log.info, stage=home / "run")
         lifted = self.intent.others_than(self.inputs_now.digest)
         self._remember(self.intent.lifted, *lifted)
         for id, parked in lifted.items():

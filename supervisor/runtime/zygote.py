@@ -28,6 +28,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -105,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--root-pid", type=int, required=True)
     parser.add_argument("--spec", required=True)
-    parser.add_argument("--rehearsal", default=REHEARSAL)
+    parser.add_argument("--stage", type=Path, help="folder in which spares may rehearse; without it they do not")
     arguments = parser.parse_args(argv)
     process.die_with_parent()
     if os.getppid() != arguments.root_pid:
@@ -118,14 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()  # a collection here would touch, and so copy, pages that all nodes share; nodes switch it on again
     try:
         prepare(spec)
-        rehearse: Callable[[], None] = loading.load(arguments.rehearsal)
+        rehearse = loading.load(REHEARSAL) if arguments.stage else None
     except BaseException as error:
         line.send(encode(Unfit(record=_record(spec, error)))[:LARGEST])
         raise
     gc.collect()
     gc.freeze()
     line.send(encode(Waiting(pid=os.getpid())))
-    serve(line, rehearse)
+    serve(line, partial(rehearse, arguments.stage / f"spare-{spec.role}") if rehearse else lambda: None)
     return 0
 
 
