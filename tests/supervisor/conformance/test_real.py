@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.runtime import locks
 from supervisor.spec import ZygoteSpec
 from supervisor.words import Restart, Strategy
 from tests.supervisor.conformance import toys
@@ -25,6 +26,7 @@ ONE, ALL, REST = Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_O
 pytestmark = pytest.mark.process
 
 SCENES = {
+    "s013": Scene(ONE, a=toy()),
     "s036": Scene(ONE, a=toy()),
     "s038": Scene(ONE, a=toy(), b=toy(), c=toy()),
     "s039": Scene(ALL, a=toy(), b=toy(), c=toy()),
@@ -41,7 +43,7 @@ SCENES = {
     "s089": Scene(REST, a=toy(), b=toy(GatedStart), c=toy()),
 }
 INSIDE = ("033", "036", "038", "039", "040", "046", "063", "066", "069", "071", "078", "089")
-ALL_SCENES = SCENES | {f"t{number}": SCENES[f"s{number}"] for number in INSIDE}
+ALL_SCENES = SCENES | {"t051": Scene(ONE, a=toy(), b=toy())} | {f"t{number}": SCENES[f"s{number}"] for number in INSIDE}
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +170,33 @@ def test_006_046_a_start_that_raises_is_an_exit_and_orders_are_answered_between_
     assert it.order("start", "a")["code"] == "quarantined"
     assert it.order("release", "a")["ok"]
     it.ready("a", "b")
+
+
+@over_processes
+def test_013_ours_a_name_that_is_held_outside_starts_when_it_is_let_go_and_its_failure_names_the_holder(
+    on: OnReal,
+) -> None:
+    it = on("013")
+    it.order("stop", "a")
+    it.story("down a 1")
+    outsider = locks.Lock(it.home.home / "run" / "s013.a.lock")
+    it.order("start", "a")
+    it.until(lambda: it.state("a") == "quarantined", "the same failure three times is parked")
+    why = it.home.client.ask("why", name="s013.a")
+    assert f"held by process {os.getpid()}" in why["last_exit"]["sentence"]
+    outsider.release()
+    it.order("release", "a")
+    it.ready("a")
+
+
+@over_threads
+def test_051_a_killed_node_is_restarted_and_the_actors_inside_come_back_as_new_incarnations(on: OnReal) -> None:
+    it = on("051")
+    node = it.home.child("t051")
+    os.kill(node["pid"], signal.SIGKILL)
+    it.until(lambda: it.home.child("t051")["incarnation"] == 2, "a new node")
+    it.ready("a", "b")
+    assert (it.life("a"), it.life("b")) == (2, 2)
 
 
 @over_processes
