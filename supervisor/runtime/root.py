@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from supervisor import plan as plans
-from supervisor.events import Cause, Supervision, SupervisionKind, supervision
+from supervisor.events import Cause, SupervisionKind, supervision
 from supervisor.moves import Boot, ChildView, Order, Remember, Report, Shutdown, Verb
 from supervisor.plan import Plan
 from supervisor.runtime import link, locks, log, memory, notify, process, runner, vitals
@@ -31,12 +31,13 @@ from supervisor.runtime.checks import Checks
 from supervisor.runtime.control import Control
 from supervisor.runtime.convictions import Convictions
 from supervisor.runtime.desk import Desk
+from supervisor.runtime.ear import Ear
 from supervisor.runtime.freshness import Inputs
 from supervisor.runtime.heartwatch import HEART_PID, HeartWatch
 from supervisor.runtime.inside import Inside
 from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
-from supervisor.runtime.monitors import DEATHS, Monitors, Watcher
+from supervisor.runtime.monitors import Monitors, Watcher
 from supervisor.runtime.nursery import Birth, Nursery
 from supervisor.runtime.phasing import Phasing
 from supervisor.runtime.process import ExitStatus
@@ -45,7 +46,7 @@ from supervisor.runtime.runner import Runner
 from supervisor.runtime.side import Side
 from supervisor.runtime.watch import TICK_S, Watch
 from supervisor.spec import NodeStart, templates, walk
-from supervisor.system import TO_ROOT, Demonitor, Down, Monitor, PhaseDone, ToRoot
+from supervisor.system import Down
 from supervisor.terminal import command
 from supervisor.words import ExitReason
 
@@ -55,8 +56,6 @@ PING_EVERY_S = 1.0
 STATUS_PER_CHILD_S = 0.01
 INPUTS_EVERY_S = 5.0  # somebody is quarantined: has what it ran with changed?
 TRIED_AGAIN = "is tried again: code, models or configuration are others than when it was quarantined"
-
-_to_root: Any = msgspec.msgpack.Decoder(ToRoot)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,7 +124,7 @@ class Root(runner.Owner):
         self.inside = Inside(self.loop, plan.tree, self.runner.lives, self._obeyed)
         self.monitors = Monitors(self.child, self._tell_watcher)
         self.convictions = Convictions(home, self.loop, self.runner, self.records)
-        self.desk = Desk(self)
+        self.desk, self.ear = Desk(self), Ear(self)
         self.phasing = Phasing(
             self.loop,
             lambda: [seen.spec for seen in self.watch.seen.values()],
@@ -224,36 +223,20 @@ class Root(runner.Owner):
         for view in self.inside.gone(life):
             self.monitors.ended(view.id, view.incarnation, reason.kind, f"its node {life.id} {reason.sentence()}")
         stacks = self.convictions.stacks_of(life.id)
-        self.loop.at(0.0, lambda: self._crash_report(life.id, life.incarnation, reason, stacks))  # it waits for no disk
+        self.loop.at(0.0, lambda: self.crash_report(life.id, life.incarnation, reason, stacks))  # it waits for no disk
 
-    def _crash_report(self, id: str, incarnation: int, reason: ExitReason, stacks: str) -> None:
+    def crash_report(self, id: str, incarnation: int, reason: ExitReason, stacks: str) -> None:
         try:
             self.records.crash_report(id, incarnation, reason, stacks)
         except OSError as error:  # a full disk must not keep the tree from hearing of the death
             self.log.warning("the crash report cannot be written", child=id, error=str(error))
 
     def heard(self, life: Life, word: link.FromNode) -> None:
-        match word:
-            case link.Ask():
-                self._asked(life, word)
-            case link.Inside() | link.Obeyed():
-                self.inside.heard(life, word)
-            case link.Happened(record=record):
-                self._happened(life, record)
-            case link.Farewell(stacks=stacks):
-                self.convictions.said(life.id, stacks)
+        self.ear.heard(life, word)
 
-    def _happened(self, life: Life, record: Supervision) -> None:
-        """Supervision inside a node: the same records, in the same places."""
-        record = msgspec.structs.replace(record, path=life.path + record.path[len(life.id) :])
-        if record.kind in DEATHS:
-            self.monitors.left(life.id, life.incarnation, record.id)
-            self.phasing.gone(life.id, life.incarnation, record.detail, record.id)
-            if record.exit is not None:
-                self._crash_report(record.id, record.incarnation, record.exit, "")
-        elif record.kind is SupervisionKind.READY:
-            self.phasing.ready(life, record.id)
-        self.report(Report(record))
+    def child(self, name: str) -> ChildView | None:
+        """One unit of the whole house, those inside nodes too."""
+        return self.runner.tree.child(name) or self.inside.child(name)
 
     def _obeyed(self, verb: Verb, name: str) -> str:
         """An order for an actor inside a node was accepted; what to add to the answer."""
@@ -262,29 +245,6 @@ class Root(runner.Owner):
         except OSError as error:
             return f"; not remembered on disk: {error}"
         return ""
-
-    def child(self, name: str) -> ChildView | None:
-        """One unit of the whole house, those inside nodes too."""
-        return self.runner.tree.child(name) or self.inside.child(name)
-
-    def _asked(self, life: Life, word: link.Ask) -> None:
-        if word.name in TO_ROOT:
-            self._on_system(life, _to_root.decode(word.payload))
-        elif word.name == "StopServer":
-            _, reason, code = msgspec.msgpack.decode(word.payload, type=tuple[str, str, int])
-            self.log.info("a child asks to end the server", child=life.id, reason=reason, code=code)
-            self.stop(f"{life.id}: {reason}", code)
-        else:
-            self.log.warning("a child asks for something the root does not know", child=life.id, what=word.name)
-
-    def _on_system(self, life: Life, word: ToRoot) -> None:
-        match word:
-            case Monitor(actor=actor, token=token, name=name):
-                self.monitors.add(Watcher(life.id, life.incarnation, actor, token), name)
-            case Demonitor(actor=actor, token=token):
-                self.monitors.drop(Watcher(life.id, life.incarnation, actor, token))
-            case PhaseDone():
-                self.phasing.heard(word)
 
     def _tell_watcher(self, watcher: Watcher, down: Down) -> None:
         life = self.runner.lives.get(watcher.node)
