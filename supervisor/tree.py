@@ -269,6 +269,8 @@ class Tree:
         above, ordered = unit.parent, unit.ordered
         unit.ordered = False
         assert above is not None
+        if reason.kind is ExitKind.SHUTDOWN:
+            return False  # an orderly end, however early
         if ordered and not unit.law.orders_retry:
             if unit.fresh:
                 self._line.forget(unit, f"its first start failed, {unit.why}")

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.events import SupervisionKind
 from supervisor.moves import GiveUp
-from supervisor.spec import Backoff, ChildSpec, check, supervise
+from supervisor.spec import OTP, Backoff, ChildSpec, check, supervise
 from supervisor.words import AutoShutdown, ExitKind, ExitReason, Restart, State, Strategy
 from tests.supervisor.tree_world import CRASH, World, leaf, root
 
@@ -104,6 +104,15 @@ def test_it_climbs_only_where_the_supervisor_itself_is_significant() -> None:
     assert (quiet.state("i"), quiet.state("o")) == (State.STOPPED, State.READY)
     assert after(climbing, "k", NORMAL) == ["stop b 1"]
     assert (climbing.state("i"), climbing.state("o")) == (State.STOPPED, State.STOPPED)
+
+
+def test_a_supervisor_that_ends_in_order_while_it_still_starts_has_not_failed_to_start() -> None:
+    inner = supervise("s", ONE, [key("k"), leaf("b")], auto_shutdown=ANY, restart=TRANSIENT)
+    w = World(root(ONE, leaf("a"), inner, leaf("z"), law=OTP)).boot("a", "k")
+    w.die("k", NORMAL)
+    w.flow()
+    assert w.state("s") is State.STOPPED
+    assert w.states()["z"] == "ready"
 
 
 def test_at_the_root_the_tree_ends_in_order_and_nobody_gave_up() -> None:

@@ -44,7 +44,6 @@ from supervisor.words import ExitKind, ExitReason, State, Strategy
 
 CRASH = ExitReason(kind=ExitKind.CRASHED, code=1, fingerprint="boom")
 ASKED = ExitReason(kind=ExitKind.SHUTDOWN)
-FAILED = (ExitKind.START_FAILED, ExitKind.START_TIMEOUT)
 DOWN = (SupervisionKind.STOPPED, SupervisionKind.EXITED, SupervisionKind.QUARANTINED)
 
 
@@ -93,6 +92,7 @@ class World:
         self._pids = 1000
         self._orders = 0
         self._paid: dict[str, list[float]] = {}
+        self._was_ready: set[str] = set()  # in its present or last incarnation
         self.leaves: dict[str, ChildSpec] = {}
         self.supervisors: dict[str, SupervisorSpec] = {}
         self.parent: dict[str, str] = {}
@@ -308,6 +308,10 @@ class World:
                         self._falling[record.id] = record.cause
                     elif record.kind in DOWN:
                         self._falling.pop(record.id, None)
+                    if record.kind is SupervisionKind.READY:
+                        self._was_ready.add(record.id)
+                    elif record.kind is SupervisionKind.STARTING:
+                        self._was_ready.discard(record.id)
                     self._comings_and_goings(event, record)
                     self._budget(record)
                     if record.kind is SupervisionKind.QUARANTINED:
@@ -383,7 +387,7 @@ class World:
         law = self.supervisors[self.parent[record.id]].law
         if last.kind is ExitKind.KILLED and law.kills_are_free:
             return
-        if record.retry_at is not None and last.kind in FAILED and not law.failed_start_is_alone:
+        if record.retry_at is not None and record.id not in self._was_ready and not law.failed_start_is_alone:
             return  # it is paid for when the attempt is due
         for name in (record.id, self.parent[record.id]):
             if name in self.supervisors and name == record.id:
