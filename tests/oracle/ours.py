@@ -189,13 +189,13 @@ class Ours:
     def add(self, event: Add) -> str:
         worker = event.worker
         self.items.setdefault(worker.id, worker)
+        self.above.setdefault(worker.id, event.sup)
         if not self.is_up(event.sup):
             return "no_supervisor"
         seen = self.find(worker.id)
         if seen is not None and self.gone(seen):
             self.ask(RemoveChild(self.next_order(), worker.id))
         code = self.ask(AddChild(self.next_order(), event.sup, worker.spec(OTP)))
-        self.above[worker.id] = event.sup
         return self.outcome("add", worker.id, code)
 
     def member(self, event: Member) -> str:
