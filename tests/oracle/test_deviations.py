@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from supervisor.spec import OTP, Law
-from supervisor.words import Strategy
+from supervisor.spec import OTP, DynamicSpec, Law, check
+from supervisor.words import AutoShutdown, Strategy
 from tests.oracle import ours
 from tests.oracle.otp import Otp
 from tests.oracle.script import Admin, Exit, Fail, Happening, Script, Sup, Worker
@@ -66,3 +66,13 @@ def test_oracle_a_switch_of_the_law_changes_this_and_off_it_changes_nothing(swit
     assert real[len(script.events)][1] == theirs
     law = msgspec.structs.replace(OTP, **{switch: True})
     assert ours.run(script, law)[len(script.events)][1] == departed
+
+
+def test_without_oracle_a_dynamic_supervisor_has_no_automatic_shutdown_which_otp_25_still_allows(otp: Otp) -> None:
+    """Statement 25: newer suites refuse it for simple_one_for_one; so do we."""
+    ours_says = check(DynamicSpec(id="root", auto_shutdown=AutoShutdown.ANY_SIGNIFICANT))
+    assert any("auto_shutdown" in fault for fault in ours_says)
+    if otp.version == "25":
+        flags = "#{strategy => simple_one_for_one, auto_shutdown => any_significant}"
+        boot, _ = otp.run(f"{{script, supervisor, {{root, {flags}, [{{template, #{{}}, shutdown}}]}}, [], []}}.")
+        assert boot[0] == "ok"
