@@ -22,6 +22,7 @@ from supervisor.plan import Draft
 from supervisor.spec import Backoff, Budget, ChildSpec, Promise, SupervisorSpec, ZygoteSpec, child, supervise
 from supervisor.words import Strategy
 
+HOUSE = Path(__file__).resolve().parents[1]
 VERSION = "0.1.0"
 OUTSIDE = ("Hold", "RiskLimits", "TradingMode", "CrossReading", "SignalCount", "FeedReport")  # also heard by qt
 
@@ -84,8 +85,9 @@ def draft(launch: Launch) -> Draft:
         version=VERSION,
         config_digest=digest(launch.settings),
         seed=launch.seed,
-        own_roots=(str(Path(__file__).resolve().parents[1]),),
-        watched=(str(Path(__file__).resolve().parents[1] / "models_onnx"),),
+        # by name: installed, the folder above holds everybody's packages
+        own_roots=tuple(str(HOUSE / package) for package in ("actors", "config", "models_onnx", "ops", "supervisor")),
+        watched=(str(HOUSE / "models_onnx"),),
         environment={
             "QT_HOME": launch.home,
             "ORT_DISABLE_TELEMETRY": "1",
