@@ -7,6 +7,7 @@ survive that because they carry a sequence and stand in the sender's journal (`t
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -22,6 +23,7 @@ RECONNECT_MOST_MS = 50
 BELL = b"\0bell"  # no topic begins with a zero byte
 TUNINGS_MOST = 200
 SOCKETS_MOST = 8192
+_bells = itertools.count(1)
 AT_ONCE_S = 20e-6  # a frame that is there already is received in about a microsecond
 
 
@@ -110,7 +112,7 @@ class Listener:
         self._bell = context.socket(zmq.PUB)
         self._bell.set(zmq.LINGER, 0)
         self._bell_lock = threading.Lock()
-        address = f"inproc://bell-{id(self)}"
+        address = f"inproc://bell-{next(_bells)}"  # never used again: a closed socket gives its address back late
         self._bell.bind(address)
         self._socket.subscribe(BELL)
         self._socket.connect(address)

@@ -21,7 +21,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from supervisor.plan import NodeBoot
-from supervisor.runtime import bus, crash, link, locks, log, vitals
+from supervisor.runtime import bus, crash, link, locks, log, process, vitals
 from supervisor.runtime.group import Group, News
 from supervisor.runtime.host import Ending
 from supervisor.runtime.hosted import Hosted, Stage
@@ -53,6 +53,7 @@ class _Node:
         crash.install_dump(stacks)
         names = [start.name for start in boot.actors]
         if boot.group is not None:
+            process.open_many()  # two for each actor that hears, three for each journal
             names = [boot.name, *(member.id for _, member in walk(boot.group))]
         phase = "import"
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import signal
 from pathlib import Path
@@ -101,6 +102,12 @@ def die_with_parent() -> None:
 def become_subreaper() -> None:
     """Orphans among my descendants become my children, instead of init's."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def open_many() -> None:
+    """As many descriptors as the machine allows: 1,024, the usual soft limit, is for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def set_name(name: str) -> None:

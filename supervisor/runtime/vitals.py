@@ -154,8 +154,8 @@ class Reader:
         turned = []
         for index in range(len(self._names)):
             s = HEADER_WORDS + index * SLOT_WORDS
-            if not words[s + STARTED]:
-                continue  # nobody turns it
+            if not words[s + STARTED] or (words[s + LIFE] and not words[s + READY]):
+                continue  # nobody turns it, or not yet
             turned.append(words[s + LOOPS])
             if 0 < words[s + IN_HAND_SINCE] < long_ago or 0 < words[s + OLDEST_QUEUED] < long_ago:
                 return False

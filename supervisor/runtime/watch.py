@@ -202,8 +202,9 @@ class Watch:
         if suspect or now - seen.kernel_at >= KERNEL_EVERY_S:
             kernel, seen.kernel_at = proc.sample(pid), now
         seen.actors = seen.reader.read(life.incarnation)
-        # Inside a node that supervises its own an actor may be down while the node is well.
-        actors = tuple(_sample(actor) for actor in seen.actors if actor.started_ns)
+        # Inside a node that supervises its own an actor may be down, or start, while the node is well: its business.
+        turning = [actor for actor in seen.actors if actor.started_ns and (actor.ready_ns or not actor.life)]
+        actors = tuple(_sample(actor) for actor in turning)
         seen.history = seen.history.add(Look(at=now, incarnation=life.incarnation, kernel=kernel, actors=actors))
         at, handled, out, cpu_s = seen.counted
         if kernel is not None and now - at >= KERNEL_EVERY_S:

@@ -98,3 +98,12 @@ class Light(Actor):
 
     def init(self) -> None:
         self.pid = os.getpid()
+
+
+class Audience(Actor):
+    """Hears, and says nothing."""
+
+    subscribes = (Said,)
+
+    def handle(self, message: Message) -> None:
+        self.ctx.progress("heard")

@@ -139,3 +139,10 @@ def test_an_actor_that_hears_nothing_has_the_same_inbox_without_a_socket() -> No
     assert messages == [Fact(n=1)]
     inbox.stop("enough")
     assert inbox.get().stop == "enough"
+
+
+def test_ears_come_and_go_in_one_process_without_getting_in_each_others_way() -> None:
+    context = bus.context()
+    for _ in range(200):  # a closed socket gives its address back late, and Python its memory at once
+        bus.Listener(context).close()
+    context.term()
