@@ -159,12 +159,11 @@ class Line:
             return
         unit.ended = unit.cause is Cause.GROUP and fate is State.STOPPED
         self.move(unit, fate)
-        if unit.leaving or (unit.ended and unit.passing):
-            self.forget(unit, unit.why)
-            return
         ending = unit.last_exit if isinstance(unit.spec, ChildSpec) else None
         detail = f"{unit.why}; it ended {ending.sentence()}" if ending else unit.why
         self.report(SupervisionKind.STOPPED, unit, detail, exit=ending)
+        if unit.leaving or (unit.ended and unit.passing):
+            self.forget(unit, unit.why)
 
     def convict(self, unit: Unit, kind: ExitKind, detail: str) -> None:
         """Kill it for a reason of ours, which its exit will be counted under."""

@@ -200,6 +200,7 @@ def test_an_added_temporary_child_that_falls_with_its_group_leaves_and_others_st
     world.die("a", worked=True)
     world.flow()
     assert world.states() == {"a": "ready", "t": "stopped", "y": "ready"}
+    assert [record.kind for record in world.records if record.id == "x"][-2:] == ["stopped", "removed"], "how it ended"
 
 
 def test_removing_stops_a_dynamic_child_and_forgets_it_when_its_death_is_confirmed() -> None:
