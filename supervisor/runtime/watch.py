@@ -39,6 +39,7 @@ from supervisor.words import ExitKind, State, VerdictKind
 KERNEL_EVERY_S = 1.0
 JUDGE_EVERY_S = 0.4
 GLANCE_EVERY_S = 1.0
+DOWN_EVERY_S = 1.0  # one that is down changes by reports only, but for the words about its next retry
 UNEASY_S = SUSPECT_S + 0.5
 LOOKS = 100  # restless ones per tick; a look with its judgement costs 0.2 ms
 TURN_COST = 8  # of a look at a calm child, and one more for each of its actors
@@ -106,6 +107,7 @@ class Watch:
     def touch(self, id: str) -> None:
         """Something was reported of it: look at it in the next tick."""
         if id in self.seen:
+            self.seen[id].judged_at = 0.0
             self._restless[id] = None
 
     def tick(self, due: float, now: float, lives: Mapping[str, Life]) -> list[tuple[Verdict, Verdict | None]]:
@@ -116,7 +118,7 @@ class Watch:
         self._glance_at_some(now, lives)
         judged: dict[str, Verdict] = {}
         before: dict[str, Verdict | None] = {}
-        for id in self._due(now):
+        for id in self._due(now, lives):
             view, seen, life = self._find(id), self.seen[id], lives.get(id)
             if view is None:
                 self._restless.pop(id, None)
@@ -159,13 +161,14 @@ class Watch:
         """Whom to ping this second: the restless, and some of the calm in turn."""
         return tuple(dict.fromkeys((*self._restless, *self._pings.next(PINGS))))
 
-    def _due(self, now: float) -> list[str]:
+    def _due(self, now: float, lives: Mapping[str, Life]) -> list[str]:
         """Whom to look at in this tick: at most `LOOKS` restless ones, longest waiting first, and a few calm ones."""
         chosen = list(itertools.islice(self._restless, LOOKS))
         if len(self._restless) > LOOKS:
             for id in chosen:  # to the end of the line
                 del self._restless[id]
                 self._restless[id] = None
+        chosen = [id for id in chosen if id in lives or now - self.seen[id].judged_at >= DOWN_EVERY_S]
         credit = TURNS_COST if len(self.seen) <= MANY else TURNS_COST // 2
         self._credit = min(self._credit + credit, credit)  # a node of many actors pays over several ticks
         for _ in range(min(len(self.seen), TURNS_COST)):
