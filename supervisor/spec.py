@@ -199,7 +199,8 @@ def node(
     (or are supervisors over such), `spec` overrides fields of the node's `ChildSpec`, `group` those of its supervisor.
 
     Restarting one of them costs a thread, not a process; what a thread cannot do is be killed, so one that will not
-    end costs the whole node. Put in one what can be lost together.
+    end costs the whole node. Put in one what can be lost together, and no actor with a port: the threads of a port live
+    on in the process when its actor has crashed.
     """
     inner = make(SupervisorSpec, id=name, strategy=strategy, children=tuple(members), **group)
     return make(ChildSpec, id=name, start=NodeStart(role=role, group=inner), **(spec or {}))

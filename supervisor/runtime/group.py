@@ -275,7 +275,8 @@ class Group:
         last = None
         if ending.error is not None and not isinstance(ending.error, Fenced):
             last = crash.record(ending.error, phase=ending.phase, roots=self._roots, in_hand=ending.in_hand)
-        reason = exits.reason(code=0, signal=None, crash=last, asked=hosted.stopped_for)
+        code = None if last is not None or hosted.stopped_for else 0  # a thread has no exit code; 0 says: it just ended
+        reason = exits.reason(code=code, signal=None, crash=last, asked=hosted.stopped_for)
         ready, worked = hosted.slot.words[vitals.READY] > 0, hosted.worked()
         hosted.close()
         self._tell(Exited(ending.name, ending.incarnation, _named(reason, ready=ready), worked))

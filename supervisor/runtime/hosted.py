@@ -108,7 +108,9 @@ class Hosted:
         return "".join(traceback.format_stack(frame))[-STACK_MAX:] if frame is not None else ""
 
     def close(self) -> None:
-        """After its proved death: give back descriptors, and the journal for the next incarnation."""
+        """After its proved death: give back descriptors, and the journal for the next incarnation. A thread of a port
+        that it left behind is told by the fence at its next post."""
+        self.fence()
         self.slot.end()
         if self._tx is not None:
             self._tx.close()
