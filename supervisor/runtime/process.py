@@ -94,7 +94,7 @@ def die_with_parent() -> None:
     """Have the kernel SIGKILL this process when its parent ends, stopped or not. Check `getppid` again afterwards.
 
     The promise hangs on the parent's *thread* that forked (or that was chosen when the child was re-parented), so
-    parents start children from their main thread only (docs/supervision.md, B4a).
+    parents start children from their main thread only (measured: a helper thread's end killed its child).
     """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -129,6 +129,16 @@ def test_061_orders_never_count() -> None:
     assert world.view("b").incarnation == world.view("c").incarnation == 6
 
 
+def test_061_ours_what_an_order_starts_has_a_clean_record() -> None:
+    world = World(ours("root", ONE, leaf("a", budget=Budget(intensity=2)))).boot()
+    for n in range(2):
+        world.crash_and_return("a", crash(n))
+    assert world.view("a").restarts_in_window == 2
+    moves(world, lambda: world.order_("stop", "a"))
+    moves(world, lambda: world.order_("start", "a"))
+    assert world.view("a").restarts_in_window == 0
+
+
 def test_062_total_restarts_before_the_root_gives_up_multiply_across_levels() -> None:
     world = nested(otp("s", ONE, kid("a"), intensity=2), intensity=2, period_s=1000.0)
     restarts = 0
