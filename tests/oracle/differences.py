@@ -33,6 +33,8 @@ DIFFERENCES: dict[str, str] = {
     "children of a dynamic supervisor have names": "simple_one_for_one knows them by pid; the oracle keeps the names "
     "and answers for a name that is taken",
     "which of the children that are stopped in parallel is dead first": "means nothing, so those deaths are sorted",
+    "two deaths at once": "OTP hears of the second when it has done all that the first demands; we hear of it at once, "
+    "for our loop never waits. The driver tells it when OTP would hear of it, or as the answer to a stop",
     # left out
     "shutdown => 0": "asks and kills in the same moment, so which of them is seen is chance; ours kills (brutal_kill)",
     "a worker that never leaves under shutdown => infinity": "waits for ever in both",

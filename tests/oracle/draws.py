@@ -14,6 +14,7 @@ from tests.oracle.ours import Ours
 from tests.oracle.script import (
     Add,
     Admin,
+    Both,
     Clock,
     Exit,
     Fail,
@@ -141,7 +142,7 @@ def scripts(draw: st.DrawFn, *, clock: bool = False, held: bool = False, pools: 
             return Exit(pick(others), draw(st.sampled_from(HOWS)))
         return admin([id, *siblings])
 
-    kinds = ["exit"] * 4 + ["fail"] * 2 + ["admin"] * 3 + ["add"] * 2
+    kinds = ["exit"] * 4 + ["both"] * 2 * held + ["fail"] * 2 + ["admin"] * 3 + ["add"] * 2
     kinds += ["clock"] * 2 * clock + ["held"] * 4 * held + ["member"] * 4 * bool(wells)
     events: list[Happening] = []
     for _ in range(draw(st.integers(0, 5)) + draw(st.sampled_from((0, 8, 8)))):
@@ -150,6 +151,14 @@ def scripts(draw: st.DrawFn, *, clock: bool = False, held: bool = False, pools: 
         match draw(st.sampled_from(kinds)):
             case "exit" if alive:
                 event = Exit(pick(alive), draw(st.sampled_from(HOWS)))
+            case "both" if pairs := [
+                (one, other)
+                for one in alive
+                for other in alive
+                if one != other and side.above.get(one) == side.above.get(other, "")
+            ]:
+                one, other = draw(st.sampled_from(sorted(pairs)))
+                event = Both(Exit(one, draw(st.sampled_from(HOWS))), Exit(other, draw(st.sampled_from(HOWS))))
             case "fail" if hands or members:
                 event = Fail(pick([*hands, *members]), draw(st.integers(1, 3)), draw(st.sampled_from(MODES)))
             case "clock":

@@ -78,6 +78,15 @@ act({exit, Id, How}) ->
             leave(Pid, How),
             receive {'DOWN', Monitor, process, Pid, _} -> "ok" end
     end;
+act({both, Sup, {Id, How}, {Other, OtherHow}}) ->  % both are dead before their supervisor hears of either
+    case [ask({pid, Name}) || Name <- [Sup, Id, Other]] of
+        [SupPid, Pid, Its] when is_pid(SupPid), is_pid(Pid), is_pid(Its) ->
+            true = erlang:suspend_process(SupPid),
+            Answers = [act({exit, Id, How}), act({exit, Other, OtherHow})],
+            true = erlang:resume_process(SupPid),
+            hd(Answers);
+        _ -> "absent"
+    end;
 act({fail, Id, Times, Mode}) ->
     ok = ask({fail, Id, Times, Mode}),
     "ok";
@@ -261,7 +270,7 @@ now_s() -> persistent_term:get(clock).
 
 %% -- the clerk --------------------------------------------------------------------------------------------------------
 
-fresh() -> #{entries => [], written => 0, pids => #{}, names => #{}, expected => none, fails => #{}, held => none}.
+fresh() -> #{entries => [], written => 0, pids => #{}, names => #{}, expected => #{}, fails => #{}, held => none}.
 
 ask(Question) ->
     Monitor = monitor(process, clerk),
@@ -300,9 +309,9 @@ answer({born, Id, Pid}, S) -> {ok, known(Id, Pid, worker, S)};
 answer({gave_up, Pid}, #{pids := Pids} = S) ->
     {Id, supervisor} = map_get(Pid, Pids),
     {ok, write("gave_up", Id, S)};
-answer({expect, Id}, #{names := Names} = S) ->
+answer({expect, Id}, #{names := Names, expected := Expected} = S) ->
     case Names of
-        #{Id := Pid} -> {Pid, S#{expected := Pid}};
+        #{Id := Pid} -> {Pid, S#{expected := Expected#{Pid => true}}};
         _ -> {none, S}
     end;
 answer({pid, Id}, #{names := Names} = S) -> {maps:get(Id, Names, none), S};
@@ -333,7 +342,7 @@ died(Pid, Reason, #{pids := Pids, names := Names, expected := Expected} = S) ->
         #{Pid := {Id, Kind}} ->
             S1 = S#{pids := maps:remove(Pid, Pids), names := maps:remove(Id, Names)},  % a name has one life at a time
             case {Kind, Reason} of
-                {worker, _} when Pid =:= Expected -> S1#{expected := none};
+                {worker, _} when is_map_key(Pid, Expected) -> S1#{expected := maps:remove(Pid, Expected)};
                 {worker, killed} -> write("kill", Id, S1);
                 {worker, _} -> write("stop", Id, S1);
                 {supervisor, _} -> write("down", Id, S1)

@@ -41,6 +41,7 @@ from tests.oracle.otp import Page
 from tests.oracle.script import (
     Add,
     Admin,
+    Both,
     Clock,
     Exit,
     Fail,
@@ -110,6 +111,7 @@ class Ours:
         self.fails: dict[str, int] = {}  # id -> how many starts will fail
         self.hold: tuple[str, int] | None = None  # whose next failed start is a pause, under which incarnation
         self.reached = False
+        self.unheard: dict[str, Exited] = {}  # dead, and not told yet
         self.turns: dict[str, int] = {}  # who tries again after whom
         self.turn = count()
         self.queue: deque[Event] = deque()
@@ -137,6 +139,8 @@ class Ours:
         match event:
             case Exit(id, how):
                 return self.exit(id, how)
+            case Both(first, second):
+                return self.both(first, second)
             case Fail(id, times):
                 self.fails[id] = times
                 return "ok"
@@ -155,9 +159,23 @@ class Ours:
     def exit(self, id: str, how: str) -> str:
         if id not in self.live:
             return "absent"
-        # `worked`: with useful work a restart comes at once, as OTP's does; without, only where the wait is nothing
-        self.tell(Exited(id, self.live.pop(id), ENDS[how], worked=self.holds))
+        self.tell(self.ends(id, how))
         return "ok"
+
+    def both(self, first: Exit, second: Exit) -> str:
+        if first.id not in self.live or second.id not in self.live:
+            return "absent"
+        self.unheard[second.id] = self.ends(second.id, second.how)
+        self.queue.append(self.ends(first.id, first.how))
+        self.drain()
+        if (exited := self.unheard.pop(second.id, None)) is not None:
+            self.queue.append(exited)
+        self.flow()
+        return "ok"
+
+    def ends(self, id: str, how: str) -> Exited:
+        """`worked`: with useful work a restart comes at once, as OTP's does; else only where no wait is."""
+        return Exited(id, self.live.pop(id), ENDS[how], worked=self.holds)
 
     def held(self, id: str, how: str, times: int, meanwhile: Happening) -> str:
         if id not in self.live:
@@ -233,9 +251,7 @@ class Ours:
     def flow(self) -> None:
         """Until nothing moves any more, or to where a held start has failed."""
         for _ in range(10_000):
-            while self.queue:
-                for action in self.tree.handle(self.queue.popleft(), self.now):
-                    self.act(action)
+            self.drain()
             waiting = [view for view in self.tree.children() if view.state is State.RESTARTING]
             if self.reached or not waiting:
                 return
@@ -244,11 +260,18 @@ class Ours:
             self.queue.append(Due(first.id))
         raise AssertionError("the tree never comes to rest")
 
+    def drain(self) -> None:
+        while self.queue:
+            for action in self.tree.handle(self.queue.popleft(), self.now):
+                self.act(action)
+
     def act(self, action: Action) -> None:
         match action:
             case Start(id, _, incarnation, spec):
                 self.restarts[id] = spec.restart
                 self.start(id, incarnation)
+            case Stop(id) | Kill(id) if id in self.unheard:
+                self.queue.append(self.unheard.pop(id))
             case Stop(id, incarnation, shutdown_s) if self.live.pop(id, None) == incarnation:
                 worker = self.worker(id)
                 forced = shutdown_s == 0 or worker.leaves == "never"

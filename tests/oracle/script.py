@@ -140,6 +140,18 @@ class Exit:
 
 
 @dataclass(frozen=True)
+class Both:
+    """Two siblings end, and both are dead before their supervisor hears of the first."""
+
+    first: Exit
+    second: Exit
+
+    def term(self, up: dict[str, str]) -> str:
+        ends = ", ".join(f"{{{end.id}, {end.how}}}" for end in (self.first, self.second))
+        return f"{{both, {up.get(self.first.id, 'root')}, {ends}}}"
+
+
+@dataclass(frozen=True)
 class Fail:
     """Its next starts fail: the start function returns an `error`, has a `throw` or an `exit`, returns `garbage`, or
     leaves a `stillborn` process behind."""
@@ -210,7 +222,7 @@ class Held:
         return f"{{held, {self.id}, {up.get(self.id, 'root')}, {self.how}, {self.times}, {self.meanwhile.term(up)}}}"
 
 
-Happening: TypeAlias = Exit | Fail | Admin | Add | Member | Clock | Held
+Happening: TypeAlias = Exit | Both | Fail | Admin | Add | Member | Clock | Held
 
 
 @dataclass(frozen=True)
@@ -225,7 +237,7 @@ class Script:
 
     @property
     def holds(self) -> bool:
-        return any(isinstance(event, Held) for event in self.events)
+        return any(isinstance(event, Held | Both) for event in self.events)
 
     def term(self, module: str = "") -> str:
         """For `otp.Otp.run`. What turns no clock runs on the untouched `supervisor`, unless told otherwise."""

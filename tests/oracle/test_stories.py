@@ -7,7 +7,7 @@ import pytest
 from supervisor.words import AutoShutdown, Restart, Strategy
 from tests.oracle.conftest import Tally
 from tests.oracle.otp import Otp
-from tests.oracle.script import Add, Admin, Clock, Exit, Fail, Held, Member, Pool, Script, Sup, Worker
+from tests.oracle.script import Add, Admin, Both, Clock, Exit, Fail, Held, Member, Pool, Script, Sup, Worker
 from tests.oracle.test_oracle import compare
 
 ONE, ALL, REST = Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE
@@ -75,6 +75,16 @@ STORIES: dict[str, Script] = {
     ),
     "a sibling's end takes the place of the attempt": Script(
         over(A, B, C, strategy=ALL, intensity=2), (Held("b", "crash", 1, Exit("a", "kill")), Exit("c", "crash"))
+    ),
+    "two that died at once are one restart of their group (43, 69)": Script(
+        over(A, B, C, strategy=ALL, intensity=1), (Both(Exit("b", "crash"), Exit("c", "kill")), Exit("a", "crash"))
+    ),
+    "and two restarts where each is alone": Script(
+        over(A, B, C, intensity=1), (Both(Exit("b", "crash"), Exit("c", "normal")),)
+    ),
+    "one that ended for good while its group was being restarted comes back with it": Script(
+        Sup("root", ALL, (A, Worker("x", TRANSIENT, significant=True), B), 3, 5, ANY),
+        (Both(Exit("b", "crash"), Exit("x", "normal")), Exit("x", "normal")),
     ),
     "a group brings back what was stopped, not what is temporary (33)": Script(
         over(A, Worker("t", TEMPORARY), B, Worker("e", TRANSIENT), strategy=ALL),
