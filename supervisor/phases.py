@@ -134,6 +134,7 @@ class Phases:
     def __init__(self, phases: Sequence[Phase] = PHASES) -> None:
         self.outcomes: list[Outcome] = []
         self.aborted = ""
+        self.tries = 0
         self._phases = tuple(phases)
         self._next = 0  # index of the phase that comes after the current one
         self._begin: Begin | None = None
@@ -156,6 +157,7 @@ class Phases:
             case Begin():
                 if self._begin is None:
                     self._begin, self.aborted, self.outcomes, self._next = event, "", [], 0
+                    self.tries += 1
                     self._deadline = now + event.within_s
                     self._go_on(now, out)
                 elif not self._stopping:  # once, with the reason it began with; it may only become stricter

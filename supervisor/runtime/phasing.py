@@ -83,7 +83,13 @@ class Phasing:
             return None
         outcomes = [msgspec.to_builtins(one) | {"sentence": one.sentence()} for one in self.machine.outcomes]
         machine = self.machine
-        return {"reason": self._reason, "phase": machine.current, "aborted": machine.aborted, "phases": outcomes}
+        return {
+            "reason": self._reason,
+            "try": machine.tries,  # another one after an aborted one starts from the first phase
+            "phase": machine.current,
+            "aborted": machine.aborted,
+            "phases": outcomes,
+        }
 
     def _tell(self, event: phases.Event) -> None:
         self._events.append(event)

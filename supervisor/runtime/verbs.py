@@ -63,6 +63,8 @@ def down(home: Path, timeout_s: float, force: bool = False) -> int:
     client = Client(home)
     said = 0
     try:
+        earlier = ask_on(client, "status").get("server", {}).get("shutdown") or {}
+        aborted = earlier["try"] if earlier.get("aborted") else 0  # that one is over; ours is a later one
         ask_on(client, "down", ORDER_S, force=force)
         deadline = time.monotonic() + timeout_s
         while running(home) is not None:
@@ -75,7 +77,7 @@ def down(home: Path, timeout_s: float, force: bool = False) -> int:
                 shutdown = client.ask("status", 1.0).get("server", {}).get("shutdown") or {}
             except Unreachable:  # on its last way; the lock says when it is gone
                 shutdown = {}
-            if shutdown:
+            if shutdown.get("try", 0) > aborted:
                 said = _say_phases(shutdown, said)
                 if shutdown["aborted"]:
                     raise Refusal(REFUSED, f"it stays up in safe mode: {shutdown['aborted']}; down --force ends it")

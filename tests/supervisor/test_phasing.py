@@ -91,6 +91,8 @@ def test_a_phase_that_may_not_fail_leaves_the_server_up_in_safe_mode_until_force
         assert home.child("a")["pid"] == before["a"]["pid"]
         [aborted] = [e for e in home.events("house") if e["kind"] == "aborted"]
         assert "`down --force` ends it" in aborted["sentence"]
+        assert down(home).returncode == 1  # another try, from the first phase, with the same end
+        assert home.status()["server"]["shutdown"]["try"] == 2
         # whoever comes up in safe mode is told what is in force
         os.kill(home.child("gate")["pid"], signal.SIGKILL)
         home.until(lambda: "gate 2 stop-intake" in told(book), "its next life is told")
