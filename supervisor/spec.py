@@ -390,6 +390,8 @@ def _check_group(where: str, group: SupervisorSpec, seen: dict[str, str]) -> lis
     for path, item in below:
         if isinstance(item, ChildSpec) and not isinstance(item.start, ActorStart):
             faults.append(f"{where}: {item.id} is no actor; a node hosts actors, made by `member`")
+        if isinstance(item, DynamicSpec):
+            faults.append(f"{where}: {item.id} is dynamic; children come and go in the tree of the root, not in a node")
         if item.id in seen:
             faults.append(
                 f"{where}: id is {item.id!r}; it is already used by {seen[item.id]}; names are unique in the whole tree"

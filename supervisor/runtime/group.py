@@ -60,6 +60,7 @@ from supervisor.words import ExitKind, ExitReason, OnExhausted, State
 
 BEAT_S = 0.4  # the loop turns at least this often; the root reads it on the dials
 VIEWS_EVERY_S = 0.05  # what changed inside is told to the root at most this often
+STOP_SHARE = 0.6  # of the node's patience, for one thread: those who wait for one that will not end need the rest
 BRUTAL_S = 0.2  # a thread without patience left gets this long to end; an idle one needs a fraction of a millisecond
 LOOK_AGAIN_S = 0.02
 WAITING_MOST = 1000  # records the root has not taken yet; beyond, the oldest are lost and counted
@@ -97,6 +98,8 @@ class Group:
         self._lives: dict[str, Hosted] = {}
         self._begun: dict[str, int] = {}  # lives of each actor in this process
         self._zombies: dict[str, Hosted] = {}
+        self._longest_s = inf
+        self._brutal: set[str] = set()  # whose spec says brutal kill
         self._events: deque[Event] = deque()
         self._busy = False
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -117,7 +120,9 @@ class Group:
 
     def ask_to_stop(self, reason: str) -> None:
         """Everything down, in reverse order, within the node's own patience."""
-        self._tell(Shutdown(reason, self._stage.boot.shutdown_s))
+        within_s = self._stage.boot.shutdown_s
+        self._longest_s = within_s * STOP_SHARE
+        self._tell(Shutdown(reason, within_s))
 
     def obey(self, word: link.Command) -> None:
         """An operator's order; answered in the same turn."""
@@ -180,9 +185,9 @@ class Group:
                         case Start():
                             self._start(action)
                         case Stop(id=id, incarnation=incarnation, shutdown_s=patience_s, why=why):
-                            self._stop(id, incarnation, why, patience_s)
+                            self._stop(id, incarnation, why, patience_s, brutal=id in self._brutal)
                         case Kill(id=id, incarnation=incarnation, why=why):
-                            self._stop(id, incarnation, why, 0.0)
+                            self._stop(id, incarnation, why, 0.0, brutal=True)
                         case Wake(id=id, at=at):
                             self._at(at, partial(self._tell, Due(id)))
                         case Report(record=record):
@@ -202,6 +207,8 @@ class Group:
         assert isinstance(start, ActorStart)
         earlier = self._begun.get(action.id, 0)
         self._begun[action.id] = earlier + 1
+        if action.spec.shutdown_s <= 0:
+            self._brutal.add(action.id)
         slot = self._slots[action.id]
         slot.begin(action.incarnation)
         try:
@@ -216,14 +223,14 @@ class Group:
         self._lives[action.id] = hosted
         self._tell(Started(action.id, action.incarnation, os.getpid()))
 
-    def _stop(self, id: str, incarnation: int, why: str, patience_s: float) -> None:
-        """Ask it to end. Without patience it is fenced at once: what a kill can mean for a thread."""
+    def _stop(self, id: str, incarnation: int, why: str, patience_s: float, *, brutal: bool) -> None:
+        """Ask it to end. Brutally: it is fenced at once, which is what a kill can mean for a thread."""
         hosted = self._lives.get(id)
         if hosted is None or hosted.incarnation != incarnation:
             return
-        if patience_s <= 0:
+        if brutal:
             hosted.fence()
-            patience_s = BRUTAL_S
+        patience_s = min(patience_s, self._longest_s) if patience_s > 0 else BRUTAL_S
         hosted.stop(why)
         if isfinite(patience_s):
             self._at(time.monotonic() + patience_s, partial(self._overdue, hosted, patience_s))

@@ -238,6 +238,19 @@ def test_a_zombie_that_wakes_up_says_nothing_any_more(home: Path) -> None:
     assert JournalReader(home / "journal" / file_name("b")).topics() == {}
 
 
+def test_a_node_that_is_asked_to_stop_ends_in_time_though_one_inside_will_not(home: Path) -> None:
+    pool = Pool(home, "a", "b", "c", shutdown_s=0.3).ready("a", "b", "c")
+    pool.tell("b", "hang")
+    pool.until(lambda: "b 1 hangs" in pool.lines(), "b hangs")
+
+    asked = time.monotonic()
+    code = pool.stop()
+
+    assert code == 1
+    assert time.monotonic() - asked < 5.0  # 0.3 s of patience and 0.2 s after it; b alone would have had 5 s
+    assert pool.lines()[-2:] == ["c 1 terminate", "a 1 terminate"]
+
+
 def test_brutal_kill_of_a_thread_that_listens_costs_only_its_farewell(home: Path) -> None:
     pool = Pool(home, "a", member("b", f"{TOYS}:Diarist", spec={"shutdown_s": 0.0}, diary=str(home / "diary")))
     pool.ready("a", "b")

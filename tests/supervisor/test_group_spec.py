@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from supervisor.spec import SupervisorSpec, check, child, member, members, node, supervise
+from supervisor.spec import DynamicSpec, SupervisorSpec, check, child, member, members, node, supervise
 from supervisor.words import Strategy
 
 ONE = Strategy.ONE_FOR_ONE
@@ -43,3 +43,11 @@ def test_a_faulty_spec_inside_a_node_is_found_with_its_whole_path() -> None:
     assert "root/pool/a: shutdown_s is -1.0; it must be 0 (brutal kill) or more" in faults
     assert any("root/pool/a: start.path is 'no-class'" in fault for fault in faults)
     assert "root/pool: inner is no actor; a node hosts actors, made by `member`" in faults
+
+
+def test_children_come_and_go_in_the_tree_of_the_root_only() -> None:
+    pool = node("pool", ONE, [member("a", "m:A"), DynamicSpec(id="many")])
+
+    assert check(supervise("root", ONE, [pool])) == [
+        "root/pool: many is dynamic; children come and go in the tree of the root, not in a node"
+    ]
