@@ -283,7 +283,8 @@ class Root(runner.Owner):
         self.convictions.forget(id)
         self._remember(self.intent.forget, id)
         self._remember(memory.readdress, self.home, id, None)
-        for leftover in (Path("vitals", vitals.file_name(id)), Path("run", f"{id.replace(':', '_')}.lock")):
+        socket = plans.endpoint_of(self.plan.sockets, id).removeprefix("ipc://")
+        for leftover in (Path("vitals", vitals.file_name(id)), Path("run", f"{id.replace(':', '_')}.lock"), socket):
             (self.home / leftover).unlink(missing_ok=True)
 
     def gave_up(self, reason: str) -> None:

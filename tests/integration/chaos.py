@@ -1,4 +1,4 @@
-"""A ward of thirty toys of every strategy and restart type, four more inside one node, and a hand that hurts them.
+"""A ward of thirty toys of every strategy and restart type, four more inside one node, guests, and a hand that hurts.
 
 Picture a poltergeist with a list: it sees the ward only as anybody can (status, records, /proc), does one thing at a
 time (kill, stop, make raise, hang, fail to start, end, order, kill the zygote), and writes down what it did. The same
@@ -25,6 +25,7 @@ from supervisor.spec import (
     Backoff,
     Budget,
     ChildSpec,
+    DynamicSpec,
     ProgramStart,
     SupervisorSpec,
     child,
@@ -40,7 +41,7 @@ from tests.supervisor.toys import Beat, House
 
 ONE, ALL, REST = Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE
 RESTING = {State.READY, State.STOPPED, State.QUARANTINED}
-MISSES = ("no process", "gone already", "does not read", "nobody is down")
+MISSES = ("no process", "gone already", "does not read", "nobody is")
 QUICK = Backoff(initial_s=0.02, cap_s=0.2, reset_after_s=2.0)
 
 
@@ -74,7 +75,7 @@ class Patient(Actor):
 
 def ward(folder: Path) -> SupervisorSpec:
     """Thirty children, 25 nodes and 5 programs: all three strategies, three floors, all restart types. And four actors
-    inside one more node, under a supervisor of their own."""
+    inside one more node, under a supervisor of their own, and a pool whose children come and go."""
 
     common = {"budget": Budget(intensity=1000), "backoff": QUICK, "shutdown_s": 2.0}
 
@@ -108,6 +109,7 @@ def ward(folder: Path) -> SupervisorSpec:
         some("few", ONE, *(alone(f"f{n}", budget=Budget(intensity=2, period_s=5.0)) for n in range(1, 3))),
         some("tight", ONE, alone("t1"), alone("t2"), intensity=3, period_s=5.0, on_exhausted=OnExhausted.ESCALATE),
         some("programs", ONE, program("p1", permanent), program("p2", permanent), program("p3", transient)),
+        make(DynamicSpec, id="pool", template=alone("guest"), max_children=6, intensity=1000),
         some("jobs", REST, program("p4", temporary), program("p5", permanent)),
     )
 
@@ -123,6 +125,8 @@ class Poltergeist:
         self.programs = [name for name, leaf in self.specs.items() if isinstance(leaf.start, ProgramStart)]
         self.nodes = [name for name in self.specs if name not in self.programs]
         self.actors = [name for name in (*self.nodes, *self.inside) if name not in self.inside.values()]
+        self.guests: list[str] = []  # of the pool, now
+        self.seen = {*self.specs, *self.inside}  # everybody who was ever there
         self.done: list[str] = []
         self.ended_on_purpose: set[str] = set()  # told to leave with code 0
         self.kept_down: set[str] = set()  # by the last order
@@ -140,6 +144,8 @@ class Poltergeist:
             self._leave: 5,
             self._order: 6,
             self._mend: 10,
+            self._come: 4,
+            self._go: 3,
             self._hang: 1,
             self._kill_a_zygote: 2,
         }
@@ -151,19 +157,19 @@ class Poltergeist:
         self.done.append(f"{len(self.done) + 1}: {what} {how}")
 
     def _kill(self) -> str:
-        return self._signal(signal.SIGKILL, self._living([*self.specs]))
+        return self._signal(signal.SIGKILL, self._living([*self.specs, *self.guests]))
 
     def _stop(self) -> str:
-        return self._signal(signal.SIGSTOP, self._living([*self.specs]))
+        return self._signal(signal.SIGSTOP, self._living([*self.specs, *self.guests]))
 
     def _raise(self) -> str:
-        return self._wish(self._living(self.actors), "raise")
+        return self._wish(self._living([*self.actors, *self.guests]), "raise")
 
     def _hang(self) -> str:
-        return self._wish(self._living(self.actors), "hang")
+        return self._wish(self._living([*self.actors, *self.guests]), "hang")
 
     def _fail_to_start(self) -> str:
-        name, times = self._living(self.actors), self.rng.choice([1, 1, 2, 3])
+        name, times = self._living([*self.actors, *self.guests]), self.rng.choice([1, 1, 2, 3])
         fresh = self.folder / f"{name}.new"
         fresh.write_text(str(times))
         fresh.replace(self.folder / f"{name}.start")
@@ -204,6 +210,22 @@ class Poltergeist:
             self.kept_down.discard(name)
         return f"restart {name}: {answer['code']}"
 
+    def _come(self) -> str:
+        name = f"w{len(self.seen)}"
+        answer = self.home.client.ask("add", 5.0, supervisor="pool", name=name)
+        if answer["ok"]:
+            self.guests.append(name)
+            self.seen.add(name)
+        return f"{name}: {answer['code']}"
+
+    def _go(self) -> str:
+        if not self.guests:
+            return "nobody is a guest"
+        name = self.guests.pop(self.rng.randrange(len(self.guests)))
+        answer = self.home.client.ask("remove", 5.0, name=name)
+        assert answer["ok"], answer
+        return f"{name}: {answer['code']}"
+
     def _living(self, names: list[str]) -> str:
         """One of these, of three drawn rather one that has a process."""
         entries = self.entries()
@@ -230,7 +252,9 @@ class Poltergeist:
         return name
 
     def give_peace(self) -> None:
-        """Take back every wish, and have whoever is stopped or parked brought back by an order."""
+        """Take back every wish, send the guests home, and order everybody back who is stopped or parked."""
+        while self.guests:
+            self._go()
         for name in self.actors:
             for file in (self.folder / name, self.folder / f"{name}.start"):
                 file.unlink(missing_ok=True)
@@ -250,7 +274,7 @@ class Poltergeist:
         def look() -> dict[str, dict[str, Any]] | None:
             entries = self.entries()
             at_rest = entries and all(entry["state"] in RESTING for entry in entries.values())
-            wished = [name for name in self.actors if (self.folder / name).exists() and entries[name]["ready"]]
+            wished = [n for n in entries if (self.folder / n).exists() and entries[n]["ready"] and n in self.actors]
             stopped = [e for e in entries.values() if e["pid"] and state_of(e["pid"]) in ("T", "")]
             return entries if at_rest and not wished and not stopped else None
 

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,14 +74,15 @@ def test_after_chaos_all_that_should_run_runs_exactly_once_and_nothing_leaked(
             f"\nchaos: seed {SEED}, {FAULTS} deeds ({ghost.met} met somebody) in {struck_s:.1f} s "
             f"{json.dumps(ghost.counts)}, "
             f"at rest after {settled_s:.1f} s, "
-            f"{lives} lives of {len(ghost.specs)} children and {len(ghost.inside)} actors inside one; "
+            f"{lives} lives of {len(ghost.specs)} children, {len(ghost.inside)} actors inside one, "
+            f"{len(ghost.seen) - len(ghost.specs) - len(ghost.inside)} guests; "
             f"root {before.rss_kib / 1024:.1f} MiB {grown_mib:+.1f}, descriptors {sum(after.descriptors.values())}"
         )
     finally:
         home.close()
 
 
-def _only_these_are_down(ghost: Poltergeist, entries: dict[str, dict[str, object]]) -> None:
+def _only_these_are_down(ghost: Poltergeist, entries: dict[str, dict[str, Any]]) -> None:
     """Down is only who was ordered down, ended for good by its restart type, or was parked and said so."""
     parked = {record["id"] for record in ghost.records() if record["kind"] == "quarantined"}
     for name, spec in ghost.specs.items():
@@ -92,12 +94,15 @@ def _only_these_are_down(ghost: Poltergeist, entries: dict[str, dict[str, object
                     spec.restart is Restart.TRANSIENT and name in ghost.ended_on_purpose
                 )
                 assert by_type or name in ghost.kept_down, f"{name} is down, and nobody wanted that"
+    assert {name for name, entry in entries.items() if entry["path"].startswith("house/pool/")} == set(ghost.guests)
+    for name in ghost.guests:
+        assert entries[name]["ready"] or name in parked, f"{name} is a guest and down, and nobody wanted that"
     for name, node in ghost.inside.items():
         if entries[node]["ready"] and not entries[name]["ready"]:
             assert name in parked or name in ghost.kept_down, f"{name} inside {node} is down, and nobody wanted that"
 
 
-def _each_runs_once(ghost: Poltergeist, entries: dict[str, dict[str, object]], root: int, mark: str) -> None:
+def _each_runs_once(ghost: Poltergeist, entries: dict[str, dict[str, Any]], root: int, mark: str) -> None:
     """The kernel knows the root, its zygote and one process per running child; nobody else, and nobody dead."""
     running = {entry["pid"] for entry in entries.values() if entry["pid"]}
     zygotes, known = _waiting(ghost), below(root)
@@ -108,7 +113,7 @@ def _each_runs_once(ghost: Poltergeist, entries: dict[str, dict[str, object]], r
     assert set(known) == running | zygotes, f"unknown: {set(known) - running - zygotes}, known: {known}"
     assert "Z" not in known.values(), f"zombies: {known}"
     assert marked(mark) == {root} | running | zygotes, "orphans, or twins, of ours"
-    assert all(state_of(pid) in ("S", "R", "D") for pid in running)  # type: ignore[arg-type]
+    assert all(state_of(pid) in ("S", "R", "D") for pid in running)
 
 
 def _waiting(ghost: Poltergeist) -> set[int]:
@@ -138,7 +143,7 @@ def _lives_follow_each_other(ghost: Poltergeist) -> int:
             last |= {
                 actor: (last[actor][0], True) for actor, at in ghost.inside.items() if at == name and actor in last
             }
-        if name not in ghost.specs and name not in ghost.inside:
+        if name not in ghost.seen:
             continue
         before, is_dead = last.get(name, (0, True))
         if record["kind"] == "starting":
