@@ -17,7 +17,8 @@ import pytest
 from supervisor.runtime.process import state_of
 from supervisor.spec import ZygoteSpec
 from supervisor.words import Restart
-from tests.integration.chaos import Footprint, Poltergeist, below, marked, ward
+from tests.integration.chaos import Poltergeist, ward
+from tests.integration.footprint import Footprint, below, marked
 from tests.supervisor.toys import House
 
 pytestmark = pytest.mark.process
