@@ -5,7 +5,7 @@ The layout is a contract (DESIGN section 9, schema 1): scripts parse it. Ages an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from supervisor.moves import ChildView
@@ -63,18 +63,26 @@ def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: fl
     }
 
 
+def aged(row: Mapping[str, Any], view: ChildView, now: float) -> dict[str, Any]:
+    """An entry made earlier of the same view, as it reads now."""
+    wait_s = None if view.next_retry_at is None else round(max(0.0, view.next_retry_at - now), 3)
+    return {**row, "age_s": round(now - view.since, 3), "next_retry_s": wait_s}
+
+
 def status(
     server: Mapping[str, Any],
     views: Sequence[ChildView],
     seen: Mapping[str, Seen],
     memory: Mapping[int, Memory],
     now: float,
+    inside: Callable[[ChildView, float], Iterable[dict[str, Any]]],
 ) -> dict[str, Any]:
-    """The whole document, supervisors included, the root supervisor first."""
-    children = [
-        child_map(view, seen.get(view.id), memory.get(view.pid or 0) if view.id in seen else None, now)
-        for view in views
-    ]
+    """The whole document, supervisors included, the root supervisor first; what is `inside` a node follows it."""
+    children: list[dict[str, Any]] = []
+    for view in views:
+        weight = memory.get(view.pid or 0) if view.id in seen else None
+        children.append(child_map(view, seen.get(view.id), weight, now))
+        children += inside(view, now)
     return {"schema": SCHEMA, "server": dict(server), "children": children}
 
 

@@ -73,7 +73,9 @@ class Desk:
             "ess_pid": locks.holder(root.home / "run" / "ess.lock"),
             "at": wall(now),
         }
-        return board.status(server, root.views(), root.watch.seen, root.side.memory, now)
+        return board.status(
+            server, root.runner.tree.children(), root.watch.seen, root.side.memory, now, root.inside.rows
+        )
 
     def _events(self, question: dict[str, Any]) -> dict[str, Any]:
         after = question.get("after", 0)
@@ -131,7 +133,7 @@ class Desk:
         name = self._name(question)
         view = root.child(name)
         if view is None:
-            names = [view.id for view in root.views()]
+            names = [view.id for view in root.runner.tree.children()] + root.inside.names()
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names[:50])}"
             return refusal("not_found", f"no child is called {name!r}{hint}")

@@ -369,14 +369,6 @@ class Root(runner.Owner):
         if not self._over and self.control.drain():
             self.loop.at(0.0, self._on_control)
 
-    def views(self) -> list[ChildView]:
-        """Every unit of the house in start order, those inside a node below it."""
-        found: list[ChildView] = []
-        for view in self.runner.tree.children():
-            found.append(view)
-            found += self.inside.rows(view)
-        return found
-
     def take_up_new_inputs(self) -> None:
         """What is started from now on runs the code and models that are on disk now, not what the zygotes loaded long
         ago; and what was quarantined with the old ones is tried again."""
