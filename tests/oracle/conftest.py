@@ -50,7 +50,7 @@ def otp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Otp]:
     side.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def clock(otp: Otp) -> Otp:
     """The Erlang side, when its clock can be turned."""
     if not otp.turns_clock:

@@ -126,5 +126,6 @@ STORIES: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_oracle_story(story: str, otp: Otp, clock: Otp, tally: Tally) -> None:
-    compare(STORIES[story], otp, tally)
+def test_oracle_story(story: str, otp: Otp, tally: Tally, request: pytest.FixtureRequest) -> None:
+    script = STORIES[story]
+    compare(script, request.getfixturevalue("clock") if script.turns_clock else otp, tally)
