@@ -7,26 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.actor import Actor
 from supervisor.events import Cause
-from supervisor.message import Message
 from supervisor.moves import Kept, Verb
 from supervisor.runtime.freshness import stamp
 from supervisor.runtime.memory import Intent, Parked
-from supervisor.spec import child
+from supervisor.spec import Backoff, child
 from supervisor.words import State
 from tests.supervisor.toys import House, Worker, house, toy
 
-
-class Picky(Actor):
-    """Starts only where there is a file `cure`."""
-
-    def init(self, cure: str) -> None:
-        if not Path(cure).exists():
-            raise RuntimeError("there is no cure")
-
-    def handle(self, message: Message) -> None:
-        return
+QUICK = {"required": False, "backoff": Backoff(initial_s=0.01)}
 
 
 def again(home: House) -> None:
@@ -40,7 +29,7 @@ def again(home: House) -> None:
 def test_a_quarantine_outlives_the_server_and_is_lifted_by_new_code_while_it_runs(tmp_path: Path) -> None:
     code, cure = tmp_path / "code", tmp_path / "cure"
     code.mkdir()
-    picky = child("picky", "tests.supervisor.test_intent:Picky", spec={"required": False}, cure=str(cure))
+    picky = child("picky", "tests.supervisor.root_toys:Picky", spec=QUICK, cure=str(cure))
     with house(tmp_path, toy("a", Worker), picky, own_roots=(str(code),)) as home:
         home.start("root")
         home.until(lambda: home.child("picky").get("state") == "quarantined", "picky is parked")
@@ -65,7 +54,7 @@ def test_a_quarantine_is_lifted_at_the_start_when_the_code_has_changed_meanwhile
 ) -> None:
     code, cure = tmp_path / "code", tmp_path / "cure"
     code.mkdir()
-    picky = child("picky", "tests.supervisor.test_intent:Picky", spec={"required": False}, cure=str(cure))
+    picky = child("picky", "tests.supervisor.root_toys:Picky", spec=QUICK, cure=str(cure))
     with house(tmp_path, picky, own_roots=(str(code),)) as home:
         home.start("root")
         home.until(lambda: home.child("picky").get("state") == "quarantined", "picky is parked")

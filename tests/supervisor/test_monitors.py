@@ -11,44 +11,17 @@ from typing import Any
 
 import pytest
 
-from supervisor.actor import Actor
-from supervisor.message import Message
 from supervisor.runtime import watching
 from supervisor.spec import ChildSpec, child
 from supervisor.system import Demonitor, Down
-from tests.supervisor.toys import Beat, Doomed, House, Worker, house, toy
+from tests.supervisor.toys import Doomed, House, Worker, house, toy
 
 pytestmark = pytest.mark.process
-HERE = "tests.supervisor.test_monitors"
-
-
-class Watchman(Actor):
-    """Monitors `names` (`times` each), writes every Down to a file, and again monitors what came `again`."""
-
-    def init(self, names: list[str], book: str, times: int = 1, again: bool = False, then_drops: bool = False) -> None:
-        self.book, self.again = book, again
-        self.tokens = [self.ctx.monitor(name) for name in names for _ in range(times)]
-        if then_drops:
-            self.ctx.after(0.2, Beat())
-
-    def handle(self, message: Message) -> None:
-        if isinstance(message, Beat):
-            for token in self.tokens:
-                self.ctx.demonitor(token)
-            self._write({"dropped": len(self.tokens)})
-        if isinstance(message, Down):
-            self._write({n: getattr(message, n) for n in message.__struct_fields__} | {"life": self.ctx.incarnation})
-            if self.again:
-                self.ctx.monitor(message.name)
-        self.ctx.progress("heard")
-
-    def _write(self, entry: dict[str, object]) -> None:
-        with Path(self.book).open("a") as book:
-            book.write(json.dumps(entry) + "\n")
+TOYS = "tests.supervisor.root_toys"
 
 
 def watchman(book: Path, *names: str, called: str = "watchman", **how: Any) -> ChildSpec:
-    return child(called, f"{HERE}:Watchman", names=list(names), book=str(book), **how)
+    return child(called, f"{TOYS}:Watchman", names=list(names), book=str(book), **how)
 
 
 def downs(book: Path) -> list[dict[str, object]]:

@@ -11,35 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.actor import Actor
-from supervisor.message import Message
 from supervisor.spec import ChildSpec, child
-from supervisor.system import PhaseBegun
 from tests.supervisor.toys import PROJECT, House, Worker, alive, house, toy
 
 pytestmark = pytest.mark.process
-HERE = "tests.supervisor.test_phasing"
-
-
-class Officer(Actor):
-    """Writes down which phases it was told; does its part as `manner` says: done, late, raises."""
-
-    def init(self, book: str, manner: str = "done") -> None:
-        self.book, self.manner = book, manner
-
-    def handle(self, message: Message) -> None:
-        if not isinstance(message, PhaseBegun):
-            return
-        with Path(self.book).open("a") as book:
-            book.write(f"{self.ctx.name} {self.ctx.incarnation} {message.phase}\n")
-        if self.manner == "raises":
-            raise ValueError("the venue does not answer")
-        if self.manner == "done":
-            self.ctx.phase_done(message.phase)
+TOYS = "tests.supervisor.root_toys"
 
 
 def officer(name: str, book: Path, *phases: str, manner: str = "done") -> ChildSpec:
-    return child(name, f"{HERE}:Officer", spec={"phases": phases}, book=str(book), manner=manner)
+    return child(name, f"{TOYS}:Officer", spec={"phases": phases}, book=str(book), manner=manner)
 
 
 def told(book: Path) -> list[str]:

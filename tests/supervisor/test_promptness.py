@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.actor import Actor
-from supervisor.message import Message
 from supervisor.spec import child
 from tests.supervisor.toys import Deaf, Worker, alive, house, toy
 
@@ -20,22 +18,9 @@ WORST_S = 1.0  # of one answer on a machine that is busy with something else; th
 HANGING = ("slow0", "slow1", "slow2", "deaf0", "deaf1")
 
 
-class Slow(Actor):
-    """Its start takes for ever, and so would its end."""
-
-    def init(self) -> None:
-        time.sleep(3600)
-
-    def handle(self, message: Message) -> None:
-        return
-
-    def terminate(self, reason: str) -> None:
-        time.sleep(3600)
-
-
 def test_every_order_is_answered_while_children_hang_in_their_start_and_in_their_end(tmp_path: Path) -> None:
     how = {"required": False, "shutdown_s": 0.3, "start_timeout_s": 600.0}
-    slow = [child(name, f"{__name__}:Slow", spec=how) for name in HANGING if name.startswith("slow")]
+    slow = [child(name, "tests.supervisor.root_toys:Slow", spec=how) for name in HANGING if name.startswith("slow")]
     deaf = [toy(name, Deaf, spec={"shutdown_s": 0.3}) for name in HANGING if name.startswith("deaf")]
     with house(tmp_path, toy("good", Worker), *deaf, *slow) as home:
         home.start("root")
