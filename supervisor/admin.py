@@ -68,7 +68,7 @@ class Admin:
         line.report(SupervisionKind.ADDED, unit, f"below {above.id}", cause=Cause.ORDER)
         if above.remembers and spec.restart is not Restart.TEMPORARY:
             line.out.append(Remember(above.id, spec.id, spec))
-        unit.cause, unit.ordered = Cause.ORDER, True
+        unit.cause, unit.ordered, unit.fresh = Cause.ORDER, True, True
         unit.in_line = above.state is State.RUNNING and not above.dynamic  # last in the start that is under way
         line.move(unit, State.WAITING)
 
@@ -80,7 +80,7 @@ class Admin:
         if unit is None or ruling.move is Move.NOTHING:
             return
         line.report(SupervisionKind.ORDERED, unit, "remove accepted", cause=Cause.ORDER)
-        unit.held, unit.leaving = True, True
+        unit.leaving = True
         line.doom(unit, State.STOPPED, Cause.ORDER, WHY, alone=True)
         if not unit.live:
             line.forget(unit, WHY)

@@ -62,7 +62,7 @@ class Cards:
     def add(self, parent: Unit, spec: ChildSpec) -> Unit:
         """A new child, last in order."""
         unit = self._plant(spec, parent)
-        unit.added = unit.fresh = True
+        unit.added = True
         return unit
 
     def drop(self, unit: Unit) -> None:
@@ -126,7 +126,7 @@ class Cards:
             if faults:
                 self.refused.append((at, f"{spec.id} is not brought back: {'; '.join(faults)}"))
             else:
-                self.add(at, spec).fresh = False
+                self.add(at, spec)
 
 
 def below(unit: Unit) -> Iterator[Unit]:

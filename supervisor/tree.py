@@ -255,8 +255,8 @@ class Tree:
             line.forget(unit, "it has ended for good")
         if not unit.spec.significant:
             return
-        others = (sibling for sibling in above.children.values() if sibling.spec.significant and sibling is not unit)
-        if restart.shuts_down(above.spec.auto_shutdown, (sibling.state for sibling in others)):
+        significant = (child.state for child in above.children.values() if child.spec.significant)
+        if restart.shuts_down(above.spec.auto_shutdown, significant):
             why = f"its significant child {unit.id} ended for good, {unit.why}"
             line.report(SupervisionKind.AUTO_SHUTDOWN, above, why, cause=Cause.SIGNIFICANT, exit=reason)
             if above is line.root:

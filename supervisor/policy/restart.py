@@ -86,16 +86,16 @@ def falls_with(strategy: Strategy, failed: int, position: int) -> bool:
             return position >= failed
 
 
-def shuts_down(mode: AutoShutdown, others: Iterable[State]) -> bool:
-    """Whether a supervisor ends now that a significant child has ended for good by itself; `others`: the states of its
-    other significant children. Those that are down for whatever reason do not keep it (statements 90-92)."""
+def shuts_down(mode: AutoShutdown, significant: Iterable[State]) -> bool:
+    """Whether a supervisor ends now that a significant child has ended for good by itself; `significant`: the states of
+    all that are. Those that are down for whatever reason do not keep it (statements 90-92)."""
     match mode:
         case AutoShutdown.NEVER:
             return False
         case AutoShutdown.ANY_SIGNIFICANT:
             return True
         case AutoShutdown.ALL_SIGNIFICANT:
-            return all(state in (State.STOPPED, State.QUARANTINED) for state in others)
+            return all(state in (State.STOPPED, State.QUARANTINED) for state in significant)
 
 
 def after_group_stop(restart: Restart) -> State:

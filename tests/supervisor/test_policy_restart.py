@@ -7,7 +7,7 @@ import pytest
 from supervisor.policy import restart
 from supervisor.policy.restart import Next
 from supervisor.spec import OTP, Law
-from supervisor.words import CrashRecord, ExitKind, ExitReason, Restart, State, Strategy
+from supervisor.words import AutoShutdown, CrashRecord, ExitKind, ExitReason, Restart, State, Strategy
 
 OURS = Law()
 
@@ -114,6 +114,13 @@ def test_what_is_on_its_way_holds_later_siblings_back_and_what_is_not_coming_doe
     assert held == {State.WAITING, State.STARTING, State.RUNNING}
     assert restart.holds_back(State.RESTARTING, in_line=True, comes_back=True)
     assert restart.holds_back(State.STOPPING, in_line=False, comes_back=True)
+
+
+def test_what_is_down_keeps_no_supervisor_up_and_what_is_on_its_way_does() -> None:
+    keeps = {state for state in State if not restart.shuts_down(AutoShutdown.ALL_SIGNIFICANT, [State.STOPPED, state])}
+    assert keeps == set(State) - {State.STOPPED, State.QUARANTINED}
+    assert restart.shuts_down(AutoShutdown.ANY_SIGNIFICANT, [State.READY])
+    assert not restart.shuts_down(AutoShutdown.NEVER, [State.STOPPED])
 
 
 def test_a_temporary_sibling_is_not_brought_back() -> None:

@@ -41,6 +41,16 @@ def test_a_child_starts_when_the_one_before_it_is_ready() -> None:
     assert world.view("root").ready
 
 
+def test_a_supervisor_on_its_way_down_to_come_back_is_waited_for() -> None:
+    failing = supervise("s", ONE, [leaf("x"), leaf("y")], intensity=0, on_exhausted=OnExhausted.ESCALATE)
+    world = World(root(ONE, failing, leaf("b"), leaf("c"))).boot("x", "y")
+    world.die("x", worked=True)
+    world.up("b")
+    assert world.states() == {"x": "stopped", "y": "stopping", "b": "ready", "c": "waiting"}
+    world.die("y", ASKED)
+    assert world.states()["c"] == "starting", "it backs off now, and is not coming for a while"
+
+
 @pytest.mark.parametrize("strategy", list(Strategy))
 def test_a_failed_start_holds_nobody_back_and_touches_nobody(strategy: Strategy) -> None:
     world = abc(strategy, backoff=Backoff(initial_s=10)).boot("a")
@@ -611,6 +621,16 @@ def test_a_child_stopped_while_starting_did_not_fail_to_start() -> None:
     world.order_("stop", "b")
     world.die("b", CRASH)
     assert world.view("b").last_exit == CRASH
+
+
+def test_a_restart_is_shown_in_its_window_and_later_no_more() -> None:
+    world = abc(budget=Budget(intensity=3, period_s=10.0)).boot()
+    world.crash_and_return("b")
+    world.tell(Due("nobody"))
+    assert world.view("b").restarts_in_window == 1
+    world.wait(10.1)
+    world.tell(Due("nobody"))
+    assert (world.view("b").restarts_in_window, world.view("b").restarts_total) == (0, 1)
 
 
 def test_a_stop_cancels_a_pending_restart() -> None:

@@ -192,6 +192,21 @@ def test_thousands_of_temporary_children_leave_nothing_behind() -> None:
     assert len(tree.children()) == 2
 
 
+def test_the_numbers_of_incarnations_only_grow_also_for_names_long_forgotten() -> None:
+    tree = Tree(root(ONE, pool("p", template=leaf("any", restart=Restart.TEMPORARY))), Random(0), {"old": 4})
+    tree.handle(Boot(), 0.0)
+
+    def live_and_die(name: str) -> int:
+        (start,) = (a for a in tree.handle(AddChild("o", "p", None, name), 1.0) if isinstance(a, Start))
+        tree.handle(Exited(name, start.incarnation, NORMAL, worked=False), 1.0)
+        return start.incarnation
+
+    assert [live_and_die("old"), live_and_die("new"), live_and_die("new")] == [5, 1, 2]
+    for n in range(1001):
+        live_and_die(f"x{n}")
+    assert live_and_die("old") == 6, "its number is not kept any more, and yet not used again"
+
+
 def test_an_added_temporary_child_that_falls_with_its_group_leaves_and_others_stay() -> None:
     world = World(root(ALL, leaf("a"), leaf("t", restart=Restart.TEMPORARY))).boot()
     world.add("root", leaf("x", restart=Restart.TEMPORARY))

@@ -198,6 +198,14 @@ def test_a_group_brings_back_what_was_stopped_or_had_ended_and_temporary_ones_ar
     assert sorted(starts) == sorted(["start b 2", *again])
 
 
+def test_a_restarted_supervisor_brings_up_what_was_stopped_below_it() -> None:
+    inner = otp("s", ONE, worker("b"), worker("c"), intensity=0)
+    world = World(otp("root", ONE, inner)).boot()
+    world.order_("stop", "b")
+    world.flow()
+    assert after(world, "c") == ["start b 2", "start c 2"]
+
+
 # -- 46, 47, 79: between two attempts ---
 
 

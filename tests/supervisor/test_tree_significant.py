@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.events import SupervisionKind
-from supervisor.moves import GiveUp
+from supervisor.moves import Ended, GiveUp
 from supervisor.spec import OTP, Backoff, ChildSpec, check, supervise
 from supervisor.words import AutoShutdown, ExitKind, ExitReason, Restart, State, Strategy
 from tests.supervisor.tree_world import CRASH, World, leaf, root
@@ -118,7 +118,8 @@ def test_a_supervisor_that_ends_in_order_while_it_still_starts_has_not_failed_to
 def test_at_the_root_the_tree_ends_in_order_and_nobody_gave_up() -> None:
     w = World(root(ONE, leaf("a"), key("k"), leaf("z"), auto_shutdown=ANY)).boot()
     assert after(w, "k", NORMAL) == ["stop z 1", "stop a 1"]
-    assert w.ended == 1
+    ended = [action.reason for action in w.actions if isinstance(action, Ended)]
+    assert ended == ["root: its significant child k ended for good, normal with exit code 0"]
     assert not any(isinstance(action, GiveUp) for action in w.actions)
 
 
