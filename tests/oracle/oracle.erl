@@ -345,7 +345,9 @@ died(Pid, Reason, #{pids := Pids, names := Names, expected := Expected} = S) ->
                 {worker, _} when is_map_key(Pid, Expected) -> S1#{expected := maps:remove(Pid, Expected)};
                 {worker, killed} -> write("kill", Id, S1);
                 {worker, _} -> write("stop", Id, S1);
-                {supervisor, _} -> write("down", Id, S1)
+                {supervisor, {shutdown, {failed_to_start_child, _, _}}} when Id =/= root -> write("failed", Id, S1);
+                {supervisor, shutdown} -> write("down", Id, S1);
+                {supervisor, _} when Id =:= root -> write("down", Id, S1)
             end;
         _ -> S  % of an earlier script
     end.

@@ -303,7 +303,7 @@ class Ours:
         self.queue += [Started(id, incarnation, 1), Ready(id, incarnation)]
 
     def read(self, record: Supervision) -> None:
-        """Supervisors come and go in the records only; for us they are not processes."""
+        """Supervisors come and go in the records only: they are no processes. `failed`: while it was starting."""
         if record.id not in self.supervisors:
             return
         if record.kind is SupervisionKind.STARTING:
@@ -313,7 +313,8 @@ class Ours:
             self.entries.append(f"gave_up {record.id}")
         elif record.kind in DOWN and record.id in self.standing:
             self.standing.remove(record.id)
-            self.entries.append(f"down {record.id}")
+            failed = record.exit is not None and record.exit.kind is ExitKind.START_FAILED
+            self.entries.append(f"{'failed' if failed else 'down'} {record.id}")
 
     # -- what is seen ------------------------------------------------------------------------------------------------
 
