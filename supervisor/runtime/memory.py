@@ -6,6 +6,7 @@ starts at 0 and says so; a process that dies never leaves half a file.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -69,12 +70,15 @@ class Intent:
     the same inputs, also over a restart of the server. Any accepted order about a child lifts its quarantine.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, complain: Callable[[str], None]) -> None:
         self._path = home / "state" / "intent.json"
+        self._now = _Intent()
         try:
             self._now = msgspec.json.decode(self._path.read_bytes(), type=_Intent)
-        except (OSError, msgspec.DecodeError):  # absent at the first start
-            self._now = _Intent()
+        except FileNotFoundError:  # nobody ever ordered anything
+            return
+        except (OSError, msgspec.DecodeError) as error:
+            complain(f"{_aside(self._path)} cannot be read ({error}); what was stopped or quarantined is started")
 
     @property
     def stopped(self) -> list[str]:
@@ -140,9 +144,7 @@ class SpecStore:
         except FileNotFoundError:
             return
         except (OSError, msgspec.DecodeError) as error:
-            aside = self._path.with_suffix(".unreadable")
-            self._path.replace(aside)
-            complain(f"{self._path} cannot be read ({error}); no child is brought back, it is {aside.name} now")
+            complain(f"{_aside(self._path)} cannot be read ({error}); no child is brought back from it")
 
     def remember(self, supervisor_id: str, id: str, spec: ChildSpec | None) -> None:
         """Behind those stored before; None: no more."""
@@ -150,6 +152,13 @@ class SpecStore:
         now = {**self.children, supervisor_id: (*others, spec) if spec is not None else others}
         replace_whole(self._path, msgspec.msgpack.encode(_Store(children=now)))
         self.children = now
+
+
+def _aside(path: Path) -> Path:
+    """An unreadable file out of the way of the next one, for a person to look at."""
+    with contextlib.suppress(OSError):  # then it will be written over
+        path = path.replace(path.with_suffix(".unreadable"))
+    return path
 
 
 def write(path: Path, value: Any) -> None:

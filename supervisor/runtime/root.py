@@ -97,7 +97,7 @@ class Root(runner.Owner):
         self.control = Control(Path(plan.sockets), lambda question: self.desk.answer(question))
         self.records = Records(home, self.log, self.control.publish)
         self.counters = memory.Counters(home)
-        self.intent = memory.Intent(home)
+        self.intent = memory.Intent(home, self.log.error)
         self.inputs_now = Inputs(plan)
         self.nursery = Nursery(self.loop, plan.zygotes, plan.environment, self.log.info, stage=home / "run")
         lifted = self.intent.others_than(self.inputs_now.digest)

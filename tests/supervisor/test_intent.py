@@ -89,23 +89,25 @@ def test_an_order_after_a_model_has_changed_forks_from_new_zygotes(tmp_path: Pat
 
 def test_every_accepted_order_lifts_a_quarantine_and_stopping_outlives_it(tmp_path: Path) -> None:
     parked = Parked(cause=Cause.CRASH_LOOP, why="3 times in a row", inputs="old")
-    intent = Intent(tmp_path)
+    intent = Intent(tmp_path, pytest.fail)
     intent.quarantined("a", parked)
     intent.quarantined("b", parked)
-    assert Intent(tmp_path).kept() == dict.fromkeys("ab", Kept(State.QUARANTINED, Cause.CRASH_LOOP, "3 times in a row"))
-    assert Intent(tmp_path).others_than("old") == {}
-    assert Intent(tmp_path).others_than("new").keys() == {"a", "b"}
+    assert Intent(tmp_path, pytest.fail).kept() == dict.fromkeys(
+        "ab", Kept(State.QUARANTINED, Cause.CRASH_LOOP, "3 times in a row")
+    )
+    assert Intent(tmp_path, pytest.fail).others_than("old") == {}
+    assert Intent(tmp_path, pytest.fail).others_than("new").keys() == {"a", "b"}
     intent.ordered(Verb.STOP, "a")
     intent.lifted("b")
-    assert Intent(tmp_path).kept() == {"a": Kept(State.STOPPED)}
+    assert Intent(tmp_path, pytest.fail).kept() == {"a": Kept(State.STOPPED)}
     intent.ordered(Verb.START, "a")
-    assert Intent(tmp_path).kept() == {}
+    assert Intent(tmp_path, pytest.fail).kept() == {}
 
 
 def test_what_an_earlier_version_remembered_is_understood(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "intent.json").write_text('{"schema": 1, "stopped": ["a"]}\n')
-    assert Intent(tmp_path).kept() == {"a": Kept(State.STOPPED)}
+    assert Intent(tmp_path, pytest.fail).kept() == {"a": Kept(State.STOPPED)}
 
 
 def test_a_stamp_sees_a_new_a_changed_and_a_deleted_file_and_no_cache(tmp_path: Path) -> None:
@@ -123,3 +125,12 @@ def test_a_stamp_sees_a_new_a_changed_and_a_deleted_file_and_no_cache(tmp_path: 
     assert stamp([str(tmp_path)], (".py",)) == changed
     assert stamp([str(source)]) != stamp([str(tmp_path / "absent")])
     assert len(seen) == 3
+
+
+def test_an_intent_that_cannot_be_read_is_put_aside_and_said(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "intent.json").write_text('{"stopped": [')
+    said: list[str] = []
+    assert Intent(tmp_path, said.append).kept() == {}
+    assert "intent.unreadable" in said[0]
+    assert (tmp_path / "state" / "intent.unreadable").exists()
