@@ -350,3 +350,11 @@ def test_partitions_are_equal_children_and_a_key_always_goes_to_the_same_one() -
     assert partition_of("BTC/USDT", 4) == 3, "the same in every process and every run"
     with pytest.raises(InvalidSpec, match="count is 0"):
         partitions("ai", 0, lambda name, n: leaf(name))
+
+
+def test_what_stands_before_a_falling_group_goes_on_with_its_own_life() -> None:
+    world = World(root(REST, pool("p"), leaf("a"), leaf("b"))).boot()
+    world.die("a", worked=True)
+    assert world.states() == {"a": "waiting", "b": "stopping"}
+    assert world.add("p", leaf("x")).ok
+    assert world.states()["x"] == "starting"
