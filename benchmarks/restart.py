@@ -181,13 +181,13 @@ def preloaded(folder: str, names: list[str]) -> list[str]:
 
 # name, command line, kills, seconds between them, how many times faster ours has to be
 PEERS: tuple[tuple[str, Callable[[str, list[str]], list[str]], int, tuple[float, float], float], ...] = (
-    ("circus, check_delay 5 (default)", lambda f, n: peers.circus(f, n, None), 7, (0.5, 5.5), 0.0),
+    ("circus, check_delay 5 (default)", lambda f, n: peers.circus(f, n, None), 5, (0.5, 5.5), 0.0),
     ("circus, check_delay 0.5", lambda f, n: peers.circus(f, n, 0.5), 10, (1.0, 1.5), 20.0),
     ("supervisord", peers.supervisord, 10, (1.2, 2.2), 35.0),
-    ("multiprocessing spawn", spawned, 10, SETTLED_S, 12.0),
-    ("multiprocessing forkserver", forkserver, 10, SETTLED_S, 0.0),
+    ("multiprocessing spawn", spawned, 8, SETTLED_S, 12.0),
+    ("multiprocessing forkserver", forkserver, 8, SETTLED_S, 0.0),
     ("multiprocessing forkserver, all preloaded", preloaded, KILLS, SETTLED_S, 0.0),
-    ("shell loop", peers.shell, 10, SETTLED_S, 0.0),
+    ("shell loop", peers.shell, 8, SETTLED_S, 0.0),
 )
 
 
