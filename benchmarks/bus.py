@@ -25,7 +25,7 @@ from supervisor.actor import Actor
 from supervisor.message import Message, Provenance
 from supervisor.runtime import bus, vitals
 from supervisor.runtime.codec import Decoder
-from supervisor.runtime.host import Host
+from supervisor.runtime.host import Cast, Ending, Host
 from supervisor.runtime.inbox import Inbox
 from supervisor.runtime.transaction import Transaction
 
@@ -183,7 +183,13 @@ def handled(endpoint: str, go: Callable[[], None]) -> float:
         listener.connect(endpoint, [b"Tick:"])
         done: Future[float] = Future()
         ended: Future[None] = Future()
-        Host.start(Counter(), {"done": done}, inbox, tx, slot, lambda ending: ended.set_result(None))
+
+        def on_end(ending: Ending) -> None:
+            if ending.error is not None:  # else the flood would be waited for in vain
+                done.set_exception(ending.error)
+            ended.set_result(None)
+
+        Host.run("counter", 1, lambda: Cast(Counter(), {"done": done}, tx), inbox, slot, on_end)
         settle()
         go()
         rate = done.result(timeout=60)
