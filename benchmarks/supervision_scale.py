@@ -88,18 +88,18 @@ def measure(children: int) -> dict[str, float]:
         found["restart_ms"] = statistics.median(times)
         times = []
         for _ in range(LOOKS):
-            at = time.perf_counter()
+            asked = time.perf_counter()
             status = client.ask("status")
-            times.append((time.perf_counter() - at) * 1e3)
+            times.append((time.perf_counter() - asked) * 1e3)
             time.sleep(0.2)
         found["status_ms"] = statistics.median(times)
         found["shown"] = sum(child["kind"] == "worker" for child in status["children"])
         client.close()
         found["command_ms"] = statistics.median(command_ms(home) for _ in range(COMMANDS))
-        at = time.perf_counter()
+        told = time.perf_counter()
         root.terminate()
         root.wait(60)
-        found["stop_ms"] = (time.perf_counter() - at) * 1e3
+        found["stop_ms"] = (time.perf_counter() - told) * 1e3
     return found
 
 
