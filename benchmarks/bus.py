@@ -22,8 +22,9 @@ import zmq
 from actors.messages.market import Tick
 from benchmarks.pairs import paired, report
 from supervisor.actor import Actor
+from supervisor.evidence import vitals
 from supervisor.message import Message, Provenance
-from supervisor.runtime import bus, vitals
+from supervisor.runtime import bus
 from supervisor.runtime.codec import Decoder
 from supervisor.runtime.host import Cast, Ending, Host
 from supervisor.runtime.inbox import Inbox

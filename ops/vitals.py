@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ops import render
-from supervisor.runtime import vitals
+from supervisor.evidence import vitals
 from supervisor.terminal import CANNOT_TELL, NOT_READY, OK, Refusal, age
 
 

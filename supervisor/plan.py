@@ -49,6 +49,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[Phase, ...] = ()  # of the shutdown, where they differ from supervisor/phases.py
     environment: dict[str, str] = {}
     ess_argv: tuple[str, ...] = ()  # the emergency stop's command line, run by heart; () for none
+    time_scale: float = 1.0  # every limit of the judge and every beat times this: benchmarks live faster than servers
+    evidence_log: str = ""  # a file that gets all evidence as it is judged (for judging it again), "" for none
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):

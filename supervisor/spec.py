@@ -56,10 +56,37 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a child must produce and how often: the function witness. `topic` is a message class name."""
+    """What a child must produce and how often: the function witness. `topic` is a message class name.
+
+    `key`: of this instrument or channel only. `when`: the class name of an input; while none of it comes in, nothing is
+    due. `changing`: an output that is always the same again counts as none (a frozen book).
+    """
 
     topic: str
     at_least_every_s: float
+    key: str = ""
+    when: str = ""
+    changing: bool = False
+
+
+class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question with a known answer, put to `Actor.canary` through the inbox. It must have no side effect."""
+
+    name: str
+    expect: str
+    every_s: float = 10.0
+    timeout_s: float = 5.0
+
+
+class Dependency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a child cannot work without. `check`: how the root asks it; `child`: the one of ours that provides it.
+
+    The child tells the outcome of its real calls by `ctx.outcome(name, error)`.
+    """
+
+    name: str
+    check: Check | None = None
+    child: str = ""
 
 
 class ActorStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="actor"):
@@ -106,6 +133,9 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     hang_after_s: float = 5.0  # no progress with work in hand for this long starts the conviction
     checks: tuple[Check, ...] = ()
     promises: tuple[Promise, ...] = ()
+    canaries: tuple[Canary, ...] = ()
+    depends: tuple[Dependency, ...] = ()
+    memory_limit_mib: float = 0.0  # recycled in order before it gets there; 0: the limit of the kernel, if any
     phases: tuple[str, ...] = ()  # of the shutdown, in which its actors have a part (words.ShutdownPhase)
 
 

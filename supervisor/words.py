@@ -127,6 +127,7 @@ class ExitReason(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     crash: CrashRecord | None = None
     fingerprint: str = ""
+    prior: str = ""  # whose fault it looks like: a `verdict.fingerprint.Prior`
 
     @property
     def expected(self) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from supervisor.evidence.kernel import Memory
 from supervisor.moves import ChildView
-from supervisor.runtime.proc import Memory
 from supervisor.runtime.records import exit_map, wall
 from supervisor.runtime.watch import Seen
 from supervisor.verdict import Verdict

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervisor.runtime import crash, link
+from supervisor.evidence import crash
+from supervisor.runtime import link
 from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.records import Records

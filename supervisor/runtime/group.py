@@ -29,6 +29,7 @@ from random import Random
 import msgspec
 
 from supervisor.events import Cause, Supervision, SupervisionKind, supervision
+from supervisor.evidence import crash, vitals
 from supervisor.moves import (
     Answer,
     Boot,
@@ -49,7 +50,7 @@ from supervisor.moves import (
     Wake,
 )
 from supervisor.policy import exits
-from supervisor.runtime import crash, link, memory, vitals
+from supervisor.runtime import link, memory
 from supervisor.runtime.host import Ending
 from supervisor.runtime.hosted import Hosted, Stage
 from supervisor.runtime.transaction import Fenced

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import pykka
 
 from supervisor.actor import Actor
+from supervisor.evidence import vitals
 from supervisor.message import Delivery, Envelope, Message
-from supervisor.runtime import vitals
 from supervisor.runtime.inbox import Batch, Inbox
 from supervisor.runtime.transaction import Transaction
 from supervisor.system import Down

@@ -19,10 +19,11 @@ from typing import Any
 import msgspec
 
 from supervisor.actor import Actor
+from supervisor.evidence import vitals
 from supervisor.loading import load
 from supervisor.message import Delivery
 from supervisor.plan import NodeBoot, Route
-from supervisor.runtime import bus, vitals
+from supervisor.runtime import bus
 from supervisor.runtime.hearing import Marks
 from supervisor.runtime.host import Cast, Ending, Host
 from supervisor.runtime.inbox import Inbox

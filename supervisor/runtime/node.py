@@ -20,8 +20,9 @@ import sys
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from supervisor.evidence import crash, vitals
 from supervisor.plan import NodeBoot
-from supervisor.runtime import bus, crash, link, locks, log, process, vitals
+from supervisor.runtime import bus, link, locks, log, process
 from supervisor.runtime.group import Group, News
 from supervisor.runtime.host import Ending
 from supervisor.runtime.hosted import Hosted, Stage

@@ -13,9 +13,10 @@ import threading
 from pathlib import Path
 
 from supervisor.actor import Actor
+from supervisor.evidence import vitals
 from supervisor.message import Message, Provenance
 from supervisor.plan import NodeBoot, Route
-from supervisor.runtime import bus, log, vitals
+from supervisor.runtime import bus, log
 from supervisor.runtime.hosted import Hosted, Stage
 from supervisor.spec import ActorStart
 

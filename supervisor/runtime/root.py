@@ -24,10 +24,11 @@ import msgspec
 
 from supervisor import plan as plans
 from supervisor.events import Cause, SupervisionKind, supervision
+from supervisor.evidence import vitals
+from supervisor.evidence.checks import Checks
 from supervisor.moves import Boot, ChildView, Order, Remember, Report, Shutdown, Verb
 from supervisor.plan import Plan
-from supervisor.runtime import link, locks, log, memory, notify, process, runner, vitals
-from supervisor.runtime.checks import Checks
+from supervisor.runtime import link, locks, log, memory, notify, process, runner
 from supervisor.runtime.control import Control
 from supervisor.runtime.convictions import Convictions
 from supervisor.runtime.desk import Desk

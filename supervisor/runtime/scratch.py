@@ -24,9 +24,10 @@ import msgspec
 from supervisor import spec as specs
 from supervisor import wiring
 from supervisor.actor import Actor
+from supervisor.evidence import checks
 from supervisor.loading import CannotLoad, load
 from supervisor.plan import Draft, Plan, endpoint_of, save
-from supervisor.runtime import checks, inspection, places
+from supervisor.runtime import inspection, places
 from supervisor.runtime.inspection import Fault
 from supervisor.spec import ActorStart, ChildSpec, NodeStart, SupervisorSpec, ZygoteSpec
 

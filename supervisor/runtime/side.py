@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.runtime import proc
+from supervisor.evidence import kernel
+from supervisor.evidence.kernel import Memory
 from supervisor.runtime.log import Log
-from supervisor.runtime.proc import Memory
 
 RSS_EVERY_S = 5.0
 PSS_EVERY_S = 60.0
@@ -88,7 +88,7 @@ class Side:
         for pid in pids:
             known = self.memory.get(pid)
             exact = pid in oldest and now - self._exact_at[pid] >= PSS_EVERY_S
-            measured = proc.memory(pid) if exact else None
+            measured = kernel.memory(pid) if exact else None
             if exact:
                 self._exact_at[pid] = now
             if measured is None:

@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from supervisor.evidence import vitals
 from supervisor.message import SCHEMA, Delivery, Envelope, Message, Provenance
 from supervisor.plan import Route
-from supervisor.runtime import vitals
 from supervisor.runtime.bus import Publisher
 from supervisor.runtime.codec import Decoder, encode
 from supervisor.runtime.hearing import Hearing, Marks

@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from supervisor.events import Cause
+from supervisor.evidence import kernel, vitals
 from supervisor.moves import ChildView
-from supervisor.runtime import proc, vitals
 from supervisor.runtime.life import Life
 from supervisor.spec import ChildSpec
 from supervisor.verdict import (
@@ -201,21 +201,21 @@ class Watch:
         return {id: calmed.get(id, verdict) for id, verdict in judged.items()}
 
     def _look(self, seen: Seen, life: Life, pid: int, now: float, suspect: bool) -> None:
-        kernel = None
+        sampled = None
         if suspect or now - seen.kernel_at >= KERNEL_EVERY_S:
-            kernel, seen.kernel_at = proc.sample(pid), now
+            sampled, seen.kernel_at = kernel.sample(pid), now
         seen.actors = seen.reader.read(life.incarnation)
         # Inside a node that supervises its own an actor may be down, or start, while the node is well: its business.
         turning = [actor for actor in seen.actors if actor.started_ns and (actor.ready_ns or not actor.life)]
         actors = tuple(_sample(actor) for actor in turning)
-        seen.history = seen.history.add(Look(at=now, incarnation=life.incarnation, kernel=kernel, actors=actors))
+        seen.history = seen.history.add(Look(at=now, incarnation=life.incarnation, kernel=sampled, actors=actors))
         at, handled, out, cpu_s = seen.counted
-        if kernel is not None and now - at >= KERNEL_EVERY_S:
+        if sampled is not None and now - at >= KERNEL_EVERY_S:
             total_in, total_out = sum(a.handled for a in seen.actors), sum(a.out for a in seen.actors)
-            if total_in >= handled and kernel.cpu_s >= cpu_s and at:
+            if total_in >= handled and sampled.cpu_s >= cpu_s and at:
                 seen.rates = ((total_in - handled) / (now - at), (total_out - out) / (now - at))
-                seen.cpu_ratio = (kernel.cpu_s - cpu_s) / (now - at)
-            seen.counted = (now, total_in, total_out, kernel.cpu_s)
+                seen.cpu_ratio = (sampled.cpu_s - cpu_s) / (now - at)
+            seen.counted = (now, total_in, total_out, sampled.cpu_s)
 
     def _evidence(self, view: ChildView, seen: Seen, life: Life | None) -> Evidence:
         last = view.last_exit

@@ -27,6 +27,20 @@ class ActorSample(msgspec.Struct, frozen=True, kw_only=True):
     in_hand_seq: int = 0
     last_progress: float | None = None  # the last `ctx.progress`
     oldest_queued: float | None = None  # when the oldest waiting message came in
+    out: int = 0  # messages it has published
+    repeats: int = 0  # times in a row that it was given the very same message (0: the last one was a new one)
+    lease_until: float | None = None  # declared long work (`ctx.lease`) is allowed until then
+
+
+class ThreadSample(msgspec.Struct, frozen=True):
+    """One thread, read only in a deep look. While one thread holds the GIL each waiting one shows about 196 voluntary
+    switches per second, in a deadlock its usual rate (measured; docs/health.md)."""
+
+    id: int
+    state: str
+    cpu_s: float
+    voluntary: int
+    involuntary: int
 
 
 class KernelSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +54,12 @@ class KernelSample(msgspec.Struct, frozen=True, kw_only=True):
     wchan: str = ""  # where in the kernel the main thread sleeps, "" if hidden or running
     threads: int = 1
     uninterruptible: int = 0  # threads in state D
+    traced: bool = False  # a debugger holds it
+    rss_mib: float | None = None
+    memory_limit_mib: float | None = None  # the nearest limit on its memory that is known; None: none
+    descriptors: int | None = None
+    descriptor_limit: int | None = None
+    per_thread: tuple[ThreadSample, ...] = ()  # () where the look was no deep one
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,11 +173,94 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PromiseSample(msgspec.Struct, frozen=True, kw_only=True):
-    """When a promised output was last produced; None: never in this incarnation."""
+    """When a promised output was last produced; None: never in this incarnation.
+
+    `due` is False while its condition does not hold (`Promise.when`): nothing came in, so nothing need come out.
+    """
 
     topic: str
     at_least_every_s: float
     last_at: float | None = None
+    key: str = ""  # one instrument or channel of the topic, "" for any
+    due: bool = True
+    count: int = 0  # produced in this incarnation
+    inputs: int | None = None  # messages of `when` that came in meanwhile, None without a condition
+    rhythm_s: float | None = None  # its own learned median gap; None: not learned yet
+    elsewhere: bool | None = None  # another user of the same source sees data now; None: no other user is known
+    changed_at: float | None = None  # when its content last differed from the one before; None: not compared
+
+
+class CanarySample(msgspec.Struct, frozen=True, kw_only=True):
+    """A question with a known answer, put through the actor's own inbox and locks."""
+
+    name: str
+    asked_at: float
+    answered_at: float | None = None  # None: not yet
+    ok: bool | None = None  # whether the answer was the known one; None: no answer yet
+    answer: str = ""
+    expect: str = ""
+    failures: int = 0  # wrong answers in a row
+
+
+class DependencySample(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the child cannot work without: a venue, a database, another child.
+
+    `probe_ok` is our own question to it (D1), `used_ok_at`/`used_failed_at` what the child says of its real calls (D2,
+    `ctx.outcome`), `owner_up` the state of the child of ours that provides it.
+    """
+
+    name: str
+    probe_ok: bool | None = None  # None: not asked, or asked too long ago
+    probe_at: float | None = None
+    probe_detail: str = ""
+    owner: str = ""  # the child of ours that provides it, "" for the world outside
+    owner_up: bool | None = None
+    used_ok_at: float | None = None
+    used_failed_at: float | None = None
+    failures: int = 0  # real calls failed in a row
+    error: str = ""  # whose fault the last failure looks like: a `fingerprint.Prior`
+    users: int = 1  # children that declare it
+    users_failing: int = 0  # those whose last real call failed
+
+
+class Death(msgspec.Struct, frozen=True, kw_only=True):
+    """One earlier incarnation's end, by the kernel's clock."""
+
+    at: float
+    lived_s: float
+    fingerprint: str
+    prior: str  # a `fingerprint.Prior`
+    worked: bool  # useful work between ready and the end
+    in_hand: str = ""  # identity of the message in hand, "" for none
+    inputs: str = ""  # digest of code, models and configuration it ran with
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has what this child needs and cannot get."""
+
+    what: str  # "port 127.0.0.1:8080", "lock /…/x.lock"
+    pid: int | None  # None: somebody we may not look at
+    name: str = ""
+    ours: bool = False  # left over by an earlier incarnation of this very child
+
+
+class Peers(msgspec.Struct, frozen=True, kw_only=True):
+    """This child beside its equals: same class, same supervisor, same kind of work."""
+
+    count: int
+    service_s: float  # mean seconds of work per message, this child
+    median_s: float  # of the equals
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine. Hints only: they say that somebody suffers, never who."""
+
+    at: float = 0.0
+    cpu_pressure: float | None = None  # share of time in which somebody waited (PSI, some, ten seconds)
+    memory_pressure: float | None = None
+    io_pressure: float | None = None
+    oom_kills: int | None = None  # since boot
+    sentinel_late_s: float | None = None  # how late the child that only beats is now; None: there is none
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +283,16 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     next_retry_at: float | None = None
     hang_after_s: float = 5.0
     start_timeout_s: float = 60.0
+    echo: Ping = Ping()  # rung R0: a thread without the interpreter answers
+    canaries: tuple[CanarySample, ...] = ()
+    dependencies: tuple[DependencySample, ...] = ()
+    deaths: tuple[Death, ...] = ()  # the last few, oldest first
+    holders: tuple[Holder, ...] = ()
+    orphans: tuple[int, ...] = ()  # processes an earlier incarnation left behind
+    peers: Peers | None = None
+    host: Host = Host()
+    orders_unread_s: float = 0.0  # how long the root's words have waited because the child's link is full
+    blind: str = ""  # why the root itself cannot see it now ("no descriptor left for its page")
 
 
 def _moved(old: Trace | None, sample: ActorSample, at: float, cpu_s: float) -> Trace:

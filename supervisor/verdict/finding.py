@@ -10,12 +10,22 @@ from supervisor.words import VerdictKind
 
 
 class Action(StrEnum):
-    """What the judge advises. Only `KILL` and `RESTART` cost the child its incarnation."""
+    """What the judge advises. Only `KILL`, `RESTART`, `RESTART_ACTOR` and `DRAIN` cost an incarnation."""
 
     NONE = "none"
     CONTINUE = "continue"  # SIGCONT
+    RESTART_ACTOR = "restart actor"  # the one actor inside its node; the others do not notice
     RESTART = "restart"  # write the stacks, stop in order (other actors of the node still work), start again
     KILL = "dump+kill"  # write the stacks, then SIGKILL; the tree restarts it
+    DRAIN = "drain"  # planned: stop in order while it still works, start again
+    GATE = "gate"  # no start, or no restart, before what it depends on answers
+    QUARANTINE_MESSAGE = "quarantine message"  # the poison is set aside, the actor goes on
+    CLEAN = "end orphan"  # end what an earlier incarnation left behind, then start
+    PARK = "park"  # the tree has quarantined the child
+    STRIP_CHECK = "strip check"  # the declared check has lost its say; alert
+    VOID = "void window"  # nothing seen in it counts
+    SHED = "shed"  # too much work: the senders are told
+    ALERT = "alert"  # a person is told; nothing else helps
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +43,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     withheld: str = ""
     next_review: float
     actor: str = ""  # the actor meant, in a node of several
+    check_blind: bool = False  # the declared check says healthy, the evidence says otherwise
+    recurrent: bool = False  # the same fingerprint was seen before
+    rule: str = ""  # which rule found it
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

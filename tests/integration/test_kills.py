@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.runtime import vitals
+from supervisor.evidence import vitals
 from supervisor.runtime.client import Heard
 from tests.integration.house import House, Tail, Venue, alive, ask_venue, said, until
 

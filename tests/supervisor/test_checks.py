@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from supervisor.runtime.checks import Checks
+from supervisor.evidence.checks import Checks
 from supervisor.spec import Check
 from supervisor.verdict import CheckResult
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.runtime import crash
+from supervisor.evidence import crash
 from supervisor.words import CrashRecord
 
 HERE = Path(__file__).parent
@@ -108,7 +108,7 @@ def test_installed_packages_below_the_root_are_not_our_code(tmp_path: Path) -> N
     script = (
         "import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]\n"
         "from pathlib import Path\n"
-        "from supervisor.runtime import crash\n"
+        "from supervisor.evidence import crash\n"
         "import ours\n"
         "try: ours.work()\n"
         "except OSError as error: print(crash.record(error, phase='steady', roots=[Path(sys.argv[1])]).frame)\n"
@@ -153,7 +153,7 @@ def test_a_typed_refusal_is_not_retryable_and_the_caller_may_overrule() -> None:
 DUMPED = """
 import sys, time, re
 from pathlib import Path
-from supervisor.runtime import crash
+from supervisor.evidence import crash
 crash.install_dump(Path(sys.argv[1]))
 def wedged():
     if sys.argv[2] == "sleep":

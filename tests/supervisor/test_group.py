@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from supervisor.events import Supervision, SupervisionKind
+from supervisor.evidence import vitals
 from supervisor.moves import ChildView, Kept, Verb
 from supervisor.plan import Route
-from supervisor.runtime import link, vitals
+from supervisor.runtime import link
 from supervisor.runtime.codec import Decoder
 from supervisor.runtime.journal import JournalReader, file_name
 from supervisor.spec import Backoff, Budget, ChildSpec, member, node

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.evidence import vitals
 from supervisor.plan import Route
-from supervisor.runtime import link, vitals
+from supervisor.runtime import link
 from supervisor.runtime.codec import Decoder
 from supervisor.runtime.journal import JournalReader, file_name
 from tests.supervisor.harness import Node, endpoint, short_home

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from supervisor.evidence import vitals
 from supervisor.message import Delivery, Message, Provenance
 from supervisor.plan import Route
-from supervisor.runtime import bus, vitals
+from supervisor.runtime import bus
 from supervisor.runtime.inbox import Inbox
 from supervisor.runtime.journal import Journal, JournalReader, file_name
 from supervisor.runtime.transaction import Fenced, NoRoute, Transaction

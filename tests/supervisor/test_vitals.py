@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.runtime import vitals
+from supervisor.evidence import vitals
 
 
 def test_a_reader_sees_what_the_writer_wrote_last(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.evidence import vitals
 from supervisor.moves import ChildView
-from supervisor.runtime import vitals
 from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.process import Process

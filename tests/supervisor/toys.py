@@ -191,7 +191,7 @@ class House:
 
     def worked(self, name: str) -> bool:
         """True once it marked progress, by its own dials."""
-        from supervisor.runtime import vitals
+        from supervisor.evidence import vitals
 
         page = vitals.read(self.home / "vitals" / vitals.file_name(name))
         return any(actor.last_progress_ns > actor.ready_ns > 0 for actor in page)

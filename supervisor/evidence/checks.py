@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from supervisor.runtime import probes
-from supervisor.runtime.probes import Answer, Lost, Processes
+from supervisor.evidence import probes
+from supervisor.evidence.probes import Answer, Lost, Processes
 from supervisor.spec import Check
 from supervisor.verdict.evidence import CheckResult
 

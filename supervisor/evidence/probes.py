@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from supervisor.runtime import proc
+from supervisor.evidence import kernel
 from supervisor.spec import Check
 from supervisor.verdict.fingerprint import Prior, prior
 
@@ -241,7 +241,7 @@ async def _with_patience(check: Check, first: Answer, processes: Processes) -> A
 
 async def _elsewhere(check: Check, pid: int, first: Answer, url: SplitResult | None, host: str, port: int) -> Answer:
     """Nobody there: where does the process listen, and does the same question pass there?"""
-    addresses = proc.listening(pid)
+    addresses = kernel.listening(pid)
     here = [address for address in addresses if address[1] == port]
     there = here or list(addresses)
     if not there:

@@ -15,7 +15,7 @@ import msgspec
 import psutil
 import pytest
 
-from supervisor.runtime import proc
+from supervisor.evidence import kernel
 from supervisor.verdict import Action, Evidence, KernelSample, Look, judge
 from supervisor.words import State, VerdictKind
 
@@ -42,7 +42,7 @@ def start() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
 def until(pid: int, condition: Callable[[KernelSample], bool], deadline_s: float = 20.0) -> KernelSample:
     end = time.monotonic() + deadline_s
     while True:
-        reading = proc.sample(pid)
+        reading = kernel.sample(pid)
         assert reading is not None, f"pid {pid} is gone"
         if condition(reading):
             return reading
@@ -76,7 +76,7 @@ def test_a_stopped_process_is_judged_stopped_and_continues_as_advised(
     end = time.monotonic() + 20
     while verdict is None or verdict.action is not Action.CONTINUE:
         assert time.monotonic() < end, verdict
-        look = Look(at=time.monotonic(), incarnation=1, kernel=proc.sample(child.pid))
+        look = Look(at=time.monotonic(), incarnation=1, kernel=kernel.sample(child.pid))
         told = msgspec.structs.replace(told, history=told.history.add(look))
         verdict = judge(told, look.at, verdict)
         threading.Event().wait(0.05)
@@ -93,7 +93,7 @@ def test_a_spinning_process_uses_cpu_and_a_sleeping_one_none(start: Callable[[st
 
     until(spinning.pid, lambda reading: reading.cpu_s > burnt + 0.2)
 
-    after = proc.sample(sleeping.pid)
+    after = kernel.sample(sleeping.pid)
     assert after is not None
     assert after.cpu_s - before.cpu_s < 0.1
 
@@ -132,9 +132,9 @@ def test_a_zombie_reads_z_and_a_reaped_child_is_gone() -> None:
 
     child.wait()
 
-    assert proc.sample(child.pid) is None
-    assert proc.memory(child.pid) is None
-    assert proc.listening(child.pid) == ()
+    assert kernel.sample(child.pid) is None
+    assert kernel.memory(child.pid) is None
+    assert kernel.listening(child.pid) == ()
 
 
 def test_a_name_with_brackets_and_spaces_does_not_shift_the_fields(
@@ -154,7 +154,7 @@ def test_two_processes_have_different_start_times_or_pids_and_one_keeps_its_own(
     start: Callable[[str], subprocess.Popen[str]],
 ) -> None:
     child = start(SLEEPS)
-    first, second = proc.sample(child.pid), proc.sample(child.pid)
+    first, second = kernel.sample(child.pid), kernel.sample(child.pid)
 
     assert first is not None
     assert second is not None
@@ -164,7 +164,7 @@ def test_two_processes_have_different_start_times_or_pids_and_one_keeps_its_own(
 def test_memory_counts_what_a_process_holds(start: Callable[[str], subprocess.Popen[str]]) -> None:
     child = start("import time; held = bytes(b'x' * 50_000_000); print('up', flush=True); time.sleep(600)")
 
-    memory = proc.memory(child.pid)
+    memory = kernel.memory(child.pid)
 
     assert memory is not None
     assert memory.rss_mib > 45
@@ -177,7 +177,7 @@ def test_listening_names_address_and_port_and_leaves_connections_out() -> None:
         server.listen()
         client.connect(server.getsockname())
 
-        found = proc.listening(os.getpid())
+        found = kernel.listening(os.getpid())
 
         assert server.getsockname() in found
         assert client.getsockname() not in found
