@@ -22,7 +22,7 @@ from tests.integration.house import House, Tail, Venue, alive, ask_venue, said, 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
 NODES_GONE_WITHIN_S = 1.0
-ROOT_BACK_WITHIN_S = 2.0
+ROOT_BACK_WITHIN_S = 10.0
 # What a consumer hears of each child that says something of its own accord.
 SPEAKS = {
     "ledger": "AccountState",
