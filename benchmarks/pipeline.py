@@ -45,6 +45,8 @@ WARM = (WARMUP_SLOTS + 5) * len(SYMBOLS)
 PACE_S = 2.0
 FLOOD = 20_000
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
+SATURATED = 0.6  # share of the maximum above which a queue builds up
+SHARE = 5_000 / 18_600  # of the reference machine's raw maximum
 LIMITS = (0.5, 10.0, 100.0, 1e6, 0.99)
 fork = multiprocessing.get_context("fork")
 
@@ -288,23 +290,33 @@ def our_run(count: int, rate: float) -> tuple[list[int], float]:
     return late, per_s
 
 
-def main() -> int:
-    """All gates, each the median of paired rounds; 1 when one is missed."""
-    held = True
-    for rate in (1_000, 5_000):
-        rows = []
-        for _ in range(ROUNDS):
-            raw = statistics.median(raw_run(int(rate * PACE_S), rate)[0]) / 1e3
-            ours = statistics.median(our_run(int(rate * PACE_S), rate)[0]) / 1e3
-            rows.append((ours / raw, raw, ours))
-        ratio, raw, ours = (statistics.median(row[i] for row in rows) for i in range(3))
-        held &= report(f"pipeline p50 at {rate}/s", ratio, 1.5, at_least=False, raw_us=raw, ours_us=ours)
-    rows = []
-    for _ in range(ROUNDS):
-        raw, ours = raw_run(FLOOD, 0)[1], our_run(FLOOD, 0)[1]
-        rows.append((ours / raw, raw, ours))
+def rounds(measure: Callable[[], tuple[float, float]]) -> tuple[float, float, float]:
+    """Medians of ours / raw, raw and ours."""
+    rows = [(ours / raw, raw, ours) for raw, ours in (measure() for _ in range(ROUNDS))]
     ratio, raw, ours = (statistics.median(row[i] for row in rows) for i in range(3))
-    held &= report("pipeline lossless maximum", ratio, 0.5, at_least=True, raw_per_s=raw, ours_per_s=ours)
+    return ratio, raw, ours
+
+
+def p50_us(run: Callable[[int, float], tuple[list[int], float]], rate: float) -> float:
+    return statistics.median(run(int(rate * PACE_S), rate)[0]) / 1e3
+
+
+def main() -> int:
+    """All gates, each the median of paired rounds; 1 when one is missed, or cannot be told on this machine.
+
+    A rate that the raw chain itself hardly carries measures the queue before it, not the way through it. Then that gate
+    is not told, and the same share of this machine's maximum as 5,000/s is of the reference's is measured instead.
+    """
+    ratio, most, ours = rounds(lambda: (raw_run(FLOOD, 0)[1], our_run(FLOOD, 0)[1]))
+    held = report("pipeline lossless maximum", ratio, 0.5, at_least=True, raw_per_s=most, ours_per_s=ours)
+    rates = [1_000, 5_000]
+    if most < 5_000 / SATURATED:
+        said = {"bench": "pipeline p50 at 5000/s", "held": None, "why": f"the raw chain carries {most:.0f}/s here"}
+        print(json.dumps(said), flush=True)
+        held, rates[1] = False, int(most * SHARE)
+    for rate in rates:
+        ratio, raw, ours = rounds(lambda rate=rate: (p50_us(raw_run, rate), p50_us(our_run, rate)))  # type: ignore[misc]
+        held &= report(f"pipeline p50 at {rate}/s", ratio, 1.5, at_least=False, raw_us=raw, ours_us=ours)
     return 0 if held else 1
 
 
