@@ -38,5 +38,12 @@ class Actor:
             f"{type(self).__name__} subscribes to nothing it can handle: {type(message).__name__}"
         )
 
+    def canary(self, name: str) -> str:
+        """Answer the question of this name (`ChildSpec.canaries`) the way real work would be done, without effects.
+
+        It comes through the inbox, in my own thread. An exception is a wrong answer and ends nothing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no canary {name!r}")
+
     def terminate(self, reason: str) -> None:
         """Close ports. Called when asked to stop; the node is killed when this takes longer than `shutdown_s`."""

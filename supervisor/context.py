@@ -50,6 +50,12 @@ class Context(Protocol):
     def progress(self, mark: str) -> None:
         """Useful work was done: the function witness, and what earns an immediate restart."""
 
+    def lease(self, seconds: float, why: str = "") -> None:
+        """Long work begins that may look like a hang: until then a silent loop is busy. 0 ends it, an hour is most."""
+
+    def outcome(self, dependency: str, error: BaseException | str | None = None) -> None:
+        """A real call to this dependency (`ChildSpec.depends`) ended well, or with this error. From any thread."""
+
     def ready(self) -> None:
         """Say ready later than `init` (see `Actor.ready_after_init`)."""
 

@@ -15,7 +15,17 @@ import msgspec
 from supervisor.message import Provenance
 from supervisor.moves import Kept
 from supervisor.phases import Phase
-from supervisor.spec import ActorStart, ChildSpec, NodeStart, SupervisorSpec, ZygoteSpec, members, templates
+from supervisor.spec import (
+    ActorStart,
+    ChildSpec,
+    Dependency,
+    NodeStart,
+    Promise,
+    SupervisorSpec,
+    ZygoteSpec,
+    members,
+    templates,
+)
 from supervisor.terminal import command
 
 PLAN_SCHEMA = 1
@@ -71,6 +81,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[Phase, ...] = ()
     environment: dict[str, str] = {}
     ess_argv: tuple[str, ...] = ()
+    time_scale: float = 1.0
+    evidence_log: str = ""
 
 
 class NodeBoot(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +103,9 @@ class NodeBoot(msgspec.Struct, frozen=True, kw_only=True):
     group: SupervisorSpec | None = None  # instead of `actors`
     hears: dict[str, tuple[Route, ...]] = {}  # the routes of each actor of the group
     kept: dict[str, Kept] = {}  # what of the group is not to be started: stopped by an operator, or quarantined
+    promises: dict[str, tuple[Promise, ...]] = {}  # declared by the node, or by an actor of its group
+    depends: dict[str, tuple[Dependency, ...]] = {}
+    time_scale: float = 1.0  # beats times this
 
 
 def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept: Mapping[str, Kept]) -> NodeBoot:
@@ -98,6 +113,7 @@ def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept:
     start = child.start
     assert isinstance(start, NodeStart)
     names = [member.id for _, member in members(child)]
+    declaring = {child.id: child, **{member.id: member for _, member in members(child)}}
     return NodeBoot(
         name=child.id,
         incarnation=incarnation,
@@ -114,6 +130,9 @@ def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept:
         group=start.group,
         hears={name: plan.routes[name] for name in names if plan.routes.get(name)},
         kept={name: kept[name] for name in names if name in kept},
+        promises={name: one.promises for name, one in declaring.items() if one.promises},
+        depends={name: one.depends for name, one in declaring.items() if one.depends},
+        time_scale=plan.time_scale,
     )
 
 

@@ -359,6 +359,7 @@ def check(spec: SupervisorSpec) -> list[str]:
                     fault(where, "phases", phase, rule)
             if item.phases and isinstance(item.start, ProgramStart):
                 fault(where, "phases", item.phases, "a program cannot be told; only actors take part in phases")
+            faults.extend(f"{where}: {text}" for text in _check_evidence(item))
             started(where, item.id, item.start)
 
         if node.auto_shutdown is not AutoShutdown.NEVER and (guards := [p for p, item in walk(node) if item.safety]):
@@ -394,6 +395,33 @@ def check(spec: SupervisorSpec) -> list[str]:
     if len(forms) == 2:
         fault(forms[True], "start", "an actor", f"only a node can host it, and {forms[False]} is none of its actors")
     return faults
+
+
+def _check_evidence(child: ChildSpec) -> Iterator[str]:
+    """What a child declares of itself for the judge must be something that can be seen."""
+
+    def positive(value: float) -> bool:
+        return 0 < value < math.inf
+
+    for canary in child.canaries:
+        if not (positive(canary.every_s) and positive(canary.timeout_s)):
+            text = f"every_s is {canary.every_s!r} and timeout_s {canary.timeout_s!r}; both must be positive"
+            yield f"canary {canary.name}: {text}"
+    program = isinstance(child.start, ProgramStart)
+    for what, told in (("promises", child.promises), ("canaries", child.canaries)):
+        if told and program:
+            yield f"{what} is {len(told)} long; a program has no actor that could keep or answer them"
+    if child.canaries and isinstance(child.start, NodeStart) and child.start.group is not None:
+        yield "canaries of a node with a group belong to its members; nobody answers for the node"
+    for what, names in (
+        ("canaries", [canary.name for canary in child.canaries]),
+        ("depends", [dependency.name for dependency in child.depends]),
+    ):
+        twice = {name for name in names if names.count(name) > 1}
+        if twice or "" in names:
+            yield f"{what} need names of their own; {', '.join(sorted(twice)) or 'one'} is given twice or empty"
+    if not 0 <= child.memory_limit_mib < math.inf:
+        yield f"memory_limit_mib is {child.memory_limit_mib!r}; it must be 0 (none) or more"
 
 
 def _check_dynamic(path: str, node: DynamicSpec) -> list[str]:

@@ -40,6 +40,15 @@ class PhaseBegun(Message, frozen=True, kw_only=True):
     within_s: float
 
 
+class CanaryAsked(Message, frozen=True, kw_only=True):
+    """A question with a known answer: the host answers it by `Actor.canary`; it never arrives in `handle`."""
+
+    delivery: ClassVar[Delivery] = Delivery.SYSTEM
+
+    name: str
+    n: int
+
+
 class Monitor(Message, frozen=True, kw_only=True):
     """`actor` wants to hear of the end of the incarnation that `name` has now."""
 

@@ -115,6 +115,7 @@ class CrashRecord(msgspec.Struct, frozen=True, kw_only=True):
     location: str  # "file.py:123" of that frame
     traceback: str  # cut to 16 KiB
     in_hand: str = ""  # kind of the message being handled, "" if none
+    in_hand_id: str = ""  # "sender:Kind:sequence" where it was one that comes again (EVERY)
     retryable: bool = True
 
 

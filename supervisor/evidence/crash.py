@@ -27,7 +27,13 @@ _open_dumps: dict[Path, BinaryIO] = {}  # faulthandler writes to the descriptor:
 
 
 def record(
-    error: BaseException, *, phase: str, roots: Sequence[Path], in_hand: str = "", retryable: bool | None = None
+    error: BaseException,
+    *,
+    phase: str,
+    roots: Sequence[Path],
+    in_hand: str = "",
+    in_hand_id: str = "",
+    retryable: bool | None = None,
 ) -> CrashRecord:
     """The crash record of `error`, whose traceback must still be attached.
 
@@ -47,6 +53,7 @@ def record(
         location="" if frame is None else f"{Path(frame.f_code.co_filename).name}:{line}",
         traceback=_cut(_formatted(error)),
         in_hand=in_hand,
+        in_hand_id=in_hand_id,
         retryable=retryable,
     )
 

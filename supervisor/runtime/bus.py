@@ -20,6 +20,7 @@ SEND_QUEUE = 20_000  # frames per subscriber before PUB drops
 RECEIVE_QUEUE = 20_000
 RECONNECT_FIRST_MS = 5  # a replaced publisher is found after ~9 ms instead of 165 (measured)
 RECONNECT_MOST_MS = 50
+SHORTEST_BEAT_S = 0.01
 BELL = b"\0bell"  # no topic begins with a zero byte
 TUNINGS_MOST = 200
 SOCKETS_MOST = 8192
@@ -64,10 +65,10 @@ class Ear(Protocol):
 class Deaf:
     """The ear of an actor that subscribes to nothing: a bell without a socket, so a light actor has no descriptor."""
 
-    beat_s = 0.7  # there may be hundreds of them in a process
     alone = True
 
-    def __init__(self) -> None:
+    def __init__(self, time_scale: float = 1.0) -> None:
+        self.beat_s = max(SHORTEST_BEAT_S, 0.7 * time_scale)  # there may be hundreds of them in a process
         self._bell = threading.Event()
 
     def connect(self, endpoint: str, topics: Iterable[bytes]) -> None:
@@ -99,9 +100,8 @@ class Listener:
     everything else belongs to the actor's.
     """
 
-    beat_s = 0.25
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], time_scale: float = 1.0) -> None:
+        self.beat_s = max(SHORTEST_BEAT_S, 0.25 * time_scale)
         self._socket = context.socket(zmq.SUB)
         self._socket.set(zmq.RCVHWM, RECEIVE_QUEUE)
         self._socket.set(zmq.LINGER, 0)

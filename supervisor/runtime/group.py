@@ -144,10 +144,16 @@ class Group:
             hosted.tell(word.payload)
         return hosted is not None
 
+    def ask_canary(self, word: link.AskCanary) -> None:
+        """Put a canary to an actor; one that is not here does not answer."""
+        hosted = self._lives.get(word.actor)
+        if hosted is not None:
+            hosted.ask_canary(word)
+
     def wait_s(self) -> float:
         """How long the loop may sleep."""
         due = min(self._timers[0][0] if self._timers else inf, self._show_at if self._changed else inf)
-        return min(BEAT_S, max(0.0, due - time.monotonic()))
+        return min(BEAT_S * self._stage.boot.time_scale, max(0.0, due - time.monotonic()))
 
     def turn(self) -> int | None:
         """Everything that came meanwhile."""
@@ -282,7 +288,13 @@ class Group:
         del self._lives[ending.name]
         last = None
         if ending.error is not None and not isinstance(ending.error, Fenced):
-            last = crash.record(ending.error, phase=ending.phase, roots=self._roots, in_hand=ending.in_hand)
+            last = crash.record(
+                ending.error,
+                phase=ending.phase,
+                roots=self._roots,
+                in_hand=ending.in_hand,
+                in_hand_id=ending.in_hand_id,
+            )
         code = None if last is not None or hosted.stopped_for else 0  # a thread has no exit code; 0 says: it just ended
         reason = exits.reason(code=code, signal=None, crash=last, asked=hosted.stopped_for)
         ready, worked = hosted.slot.words[vitals.READY] > 0, hosted.worked()

@@ -18,11 +18,31 @@ from typing import Any, NamedTuple
 import pykka
 
 from supervisor.actor import Actor
-from supervisor.evidence import vitals
+from supervisor.evidence import tables, vitals
+from supervisor.evidence.tables import Kept
+from supervisor.evidence.vitals import (
+    BUSY,
+    DROPPED,
+    HAND_SEQ,
+    HANDLED,
+    IN_HAND_SINCE,
+    LOOPS,
+    OLDEST_QUEUED,
+    OUT,
+    PROGRESS,
+    QUEUED,
+    REPEATS,
+    STARTED,
+    TIMED,
+)
 from supervisor.message import Delivery, Envelope, Message
 from supervisor.runtime.inbox import Batch, Inbox
 from supervisor.runtime.transaction import Transaction
-from supervisor.system import Down
+from supervisor.system import CanaryAsked, Down
+
+ANSWER_MOST = 500  # characters of a canary's answer
+TIMED_EACH = 15  # a mask: of sixteen turns one is timed
+_now_ns = time.monotonic_ns  # the hot path looks nothing up twice
 
 
 class Ending(NamedTuple):
@@ -33,6 +53,7 @@ class Ending(NamedTuple):
     error: BaseException | None
     in_hand: str
     incarnation: int = 0
+    in_hand_id: str = ""
 
 
 class Cast(NamedTuple):
@@ -85,6 +106,7 @@ class Host(pykka.ThreadingActor):
         inbox: Inbox,
         slot: vitals.Slot,
         ended: Callable[[Ending], None],
+        answered: Callable[[CanaryAsked, str, str], None] | None = None,
     ) -> None:
         super().__init__()
         lane: Any = self.actor_inbox
@@ -94,10 +116,20 @@ class Host(pykka.ThreadingActor):
         self._inbox = inbox
         self._dials = slot.words
         self._ended = ended
+        self._answered = answered
         self._finished = False
-        self._count = 0
+        # What the dials show is counted here, so that the hot path never reads them.
+        self._loops = self._count = self._repeats = self._timed = self._busy = self._waiting = self._dropped = 0
+        self._out = self._hand = 0
+        self._inputs: dict[str, list[Kept]] = {}  # whom a message of this class obliges
+        for kept in slot.promises:
+            if kept.promise.when:
+                self._inputs.setdefault(kept.promise.when, []).append(kept)
+        self._previous: object = None  # the last message, or the identity of an EVERY one from the wire
+        self._senders: dict[tuple[str, type], memoryview] = {}  # texts for the dial of the message in hand
+        self._marked = bool(self._inputs)  # the next message has more to do than to be counted
         self.phase = "import"
-        self._in_hand = ""
+        self._in_hand = self._in_hand_id = ""
 
     @classmethod
     def run(cls, *arguments: Any) -> Host:
@@ -118,7 +150,7 @@ class Host(pykka.ThreadingActor):
     def on_start(self) -> None:
         """pykka calls no hook when this raises, so nothing may leave it."""
         try:
-            self._dials[vitals.STARTED] = time.monotonic_ns()
+            self._dials[STARTED] = _now_ns()
             self._actor, arguments, self._tx = self._build()
             self.phase = "init"
             self._actor.ctx = self._tx
@@ -133,7 +165,7 @@ class Host(pykka.ThreadingActor):
                 if self._tx.is_fresh(envelope):
                     self._handle(envelope.body, envelope)
             self._tx.commit()
-            self._dials[vitals.IN_HAND_SINCE] = 0
+            self._dials[IN_HAND_SINCE] = 0
         except BaseException as error:  # noqa: BLE001  contained: SystemExit here would stop every actor of the process
             self._end(error)
 
@@ -148,7 +180,8 @@ class Host(pykka.ThreadingActor):
 
     def _turn(self, batch: Batch) -> None:
         dials = self._dials
-        dials[vitals.LOOPS] += 1
+        self._loops = loops = self._loops + 1
+        dials[LOOPS] = loops
         if batch.stop is not None:
             self.phase = "terminate"
             if not self._tx.fenced:
@@ -157,13 +190,17 @@ class Host(pykka.ThreadingActor):
             self._end(None)
             return
         if batch.messages or batch.frames:
+            before, begun_ns = self._count, 0 if loops & TIMED_EACH else _now_ns()
             if batch.messages:
-                dials[vitals.QUEUED] = len(batch.messages)
-                dials[vitals.OLDEST_QUEUED] = time.monotonic_ns()
+                if len(batch.messages) > 1:  # behind the one in hand
+                    dials[QUEUED] = self._waiting = len(batch.messages)
+                    dials[OLDEST_QUEUED] = _now_ns()
                 for message in batch.messages:
                     if self._inbox.stopping:
                         break
-                    if type(message) is not Down or self._tx.monitors.expects(message):
+                    if type(message) is CanaryAsked:
+                        self._answer(message)
+                    elif type(message) is not Down or self._tx.monitors.expects(message):
                         self._handle(message, None)
             hear, handle = self._tx.hear, self._handle
             for frame in batch.frames:
@@ -173,29 +210,107 @@ class Host(pykka.ThreadingActor):
                     if envelope.body.delivery is Delivery.LATEST or self._tx.is_fresh(envelope):
                         handle(envelope.body, envelope)
             self._tx.commit()
-            dials[vitals.IN_HAND_SINCE] = 0
-            if self.phase == "first-work" and dials[vitals.PROGRESS]:
+            dials[IN_HAND_SINCE] = 0
+            if begun_ns:
+                self._busy += _now_ns() - begun_ns
+                self._timed += self._count - before
+                dials[BUSY], dials[TIMED] = self._busy, self._timed
+            if self.phase == "first-work" and dials[PROGRESS]:
                 self.phase = "steady"
-            dials[vitals.QUEUED] = self._inbox.depth()
-            dials[vitals.OLDEST_QUEUED] = 0
-            dials[vitals.DROPPED] = self._inbox.dropped
+            if batch.messages:
+                self._show_lane(len(batch.messages) > 1)
         self._tx.beat()
+        out = self._tx.out
+        if out != self._out:
+            dials[OUT] = self._out = out
+
+    def _show_lane(self, several: bool) -> None:
+        """What of the posted ones waits now: only a batch with such a message in it can have changed that."""
+        dials, waiting, dropped = self._dials, self._inbox.depth(), self._inbox.dropped
+        if several:
+            dials[OLDEST_QUEUED] = 0
+        if waiting != self._waiting:
+            dials[QUEUED] = self._waiting = waiting
+        if dropped != self._dropped:
+            dials[DROPPED] = self._dropped = dropped
 
     def _handle(self, message: Message, envelope: Envelope | None) -> None:
         dials = self._dials
-        dials[vitals.IN_HAND_SINCE] = time.monotonic_ns()
+        now_ns = _now_ns()
+        dials[IN_HAND_SINCE] = now_ns
+        every = None
+        if envelope is None:
+            if message is self._previous:
+                self._repeats += 1
+                self._marked = True
+                dials[REPEATS] = self._repeats
+            else:
+                self._previous = message
+                if self._marked:
+                    self._unmark(message, now_ns)
+        elif message.delivery is Delivery.EVERY:
+            every = envelope
+            self._in_hand_from(message, envelope, now_ns)
+        elif self._marked:
+            self._unmark(message, now_ns)
         mark = self._tx.take(envelope)
         try:
             self._actor.handle(message)
         except BaseException:
             self._in_hand = type(message).__name__
+            if every is not None:
+                self._in_hand_id = f"{every.sender}:{self._in_hand}:{every.seq}"
             self._tx.discard_from(mark)
             self._tx.commit()  # what was handled before it did happen
             raise
-        if envelope is not None and message.delivery is Delivery.EVERY:
-            self._tx.handled(envelope)
-        self._count += 1
-        dials[vitals.HANDLED] = self._count
+        if every is not None:
+            self._tx.handled(every)
+        self._count = count = self._count + 1
+        dials[HANDLED] = count
+
+    def _unmark(self, message: Message, now_ns: int) -> None:
+        """What is rarely wanted: an input that obliges is counted, dials that a special message had set are cleared."""
+        if self._repeats or self._hand:
+            self._repeats = self._hand = 0
+            self._dials[REPEATS] = self._dials[HAND_SEQ] = 0
+        for kept in self._inputs.get(type(message).__name__, ()):
+            kept.came_in(now_ns)
+        self._marked = bool(self._inputs)
+
+    def _in_hand_from(self, message: Message, envelope: Envelope, now_ns: int) -> None:
+        """An EVERY message: say which one, for the case that it kills."""
+        dials, kind = self._dials, type(message)
+        identity = (envelope.sender, kind, envelope.seq)
+        if identity == self._previous:
+            self._repeats += 1
+            dials[REPEATS] = self._repeats
+        elif self._repeats:
+            dials[REPEATS] = self._repeats = 0
+        self._previous = identity
+        text = self._senders.get(identity[:2])
+        if text is None:
+            text = memoryview(bytearray(vitals.TEXT_WORDS * 8)).cast("Q")
+            tables.write_text(text, 0, vitals.TEXT_WORDS, f"{envelope.sender}:{kind.__name__}")
+            self._senders[identity[:2]] = text
+        dials[vitals.HAND_WORD : vitals.HAND_WORD + vitals.TEXT_WORDS] = text
+        dials[HAND_SEQ] = self._hand = envelope.seq
+        for kept in self._inputs.get(kind.__name__, ()):
+            kept.came_in(now_ns)
+        self._marked = True
+
+    def _answer(self, asked: CanaryAsked) -> None:
+        """The question goes the way of a message; what it puts into the tray never happened, what it raises is told."""
+        self._dials[IN_HAND_SINCE] = _now_ns()
+        mark = self._tx.take(None)
+        answer = error = ""
+        try:
+            answer = str(self._actor.canary(asked.name))[:ANSWER_MOST]
+        except Exception as raised:  # noqa: BLE001  a wrong answer, and told as one
+            error = f"{type(raised).__name__}: {raised}"[:ANSWER_MOST]
+        finally:
+            self._tx.discard_from(mark)
+        if self._answered is not None:
+            self._answered(asked, answer, error)
 
     def _end(self, error: BaseException | None) -> None:
         if self._finished:
@@ -203,4 +318,4 @@ class Host(pykka.ThreadingActor):
         self._finished = True
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
-        self._ended(Ending(self._name, self.phase, error, self._in_hand, self._incarnation))
+        self._ended(Ending(self._name, self.phase, error, self._in_hand, self._incarnation, self._in_hand_id))

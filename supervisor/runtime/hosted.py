@@ -23,14 +23,14 @@ from supervisor.evidence import vitals
 from supervisor.loading import load
 from supervisor.message import Delivery
 from supervisor.plan import NodeBoot, Route
-from supervisor.runtime import bus
+from supervisor.runtime import bus, link
 from supervisor.runtime.hearing import Marks
 from supervisor.runtime.host import Cast, Ending, Host
 from supervisor.runtime.inbox import Inbox
 from supervisor.runtime.journal import Journal, file_name
 from supervisor.runtime.transaction import Transaction
 from supervisor.spec import ActorStart
-from supervisor.system import ToActor
+from supervisor.system import CanaryAsked, ToActor
 
 LAST_STEPS_S = 0.05  # from its last word to the end of the thread: a few instructions, if it gets the processor
 STACK_MAX = 16 * 1024
@@ -47,6 +47,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     ask_root: Callable[[str, bytes], None]
     ready: Callable[[str, int], None]
     ended: Callable[[Ending], None]
+    answer: Callable[[link.CanaryAnswered], None]
     complain: Callable[[str], None]
 
 
@@ -69,9 +70,10 @@ class Hosted:
         self._earlier = earlier  # lives of this actor in this process before this one
         self._tx: Transaction | None = None
         self._fenced = False
-        self._ear: bus.Ear = bus.Listener(stage.context) if routes else bus.Deaf()
+        scale = stage.boot.time_scale
+        self._ear: bus.Ear = bus.Listener(stage.context, scale) if routes else bus.Deaf(scale)
         self._inbox = Inbox(self._ear)
-        self.host = Host.run(start.name, incarnation, self._build, self._inbox, slot, stage.ended)
+        self.host = Host.run(start.name, incarnation, self._build, self._inbox, slot, stage.ended, self._answered)
 
     def stop(self, reason: str) -> None:
         """Ask it to end, before anything else that waits."""
@@ -81,6 +83,10 @@ class Hosted:
     def tell(self, payload: bytes) -> None:
         """A word of the supervisor for the actor itself."""
         self._inbox.tell(_to_actor.decode(payload))
+
+    def ask_canary(self, word: link.AskCanary) -> None:
+        """It overtakes what waits, like every word of the supervisor, but not the message in hand."""
+        self._inbox.tell(CanaryAsked(name=word.name, n=word.n))
 
     def fence(self) -> None:
         """No effect of this incarnation from now on, whatever its thread still does."""
@@ -118,6 +124,10 @@ class Hosted:
         self._ear.close()
 
     # ------------------------------------------------------------------ in the actor's thread
+
+    def _answered(self, asked: CanaryAsked, answer: str, error: str) -> None:
+        word = link.CanaryAnswered(actor=self.name, name=asked.name, n=asked.n, answer=answer, error=error)
+        self._stage.answer(word)
 
     def _build(self) -> Cast:
         start, boot = self._start, self._stage.boot

@@ -51,6 +51,16 @@ class Ask(Word, frozen=True, kw_only=True):
     payload: bytes
 
 
+class CanaryAnswered(Word, frozen=True, kw_only=True):
+    """What the actor answered to a canary. `error`: it raised instead (the class and the text)."""
+
+    actor: str
+    name: str
+    n: int
+    answer: str = ""
+    error: str = ""
+
+
 class Stopping(Word, frozen=True, kw_only=True):
     """The node heard `StopNode` and ends its actors."""
 
@@ -115,12 +125,22 @@ class Tell(Word, frozen=True, kw_only=True):
     payload: bytes
 
 
+class AskCanary(Word, frozen=True, kw_only=True):
+    """Put this question (`Actor.canary`) to an actor, through its own inbox."""
+
+    actor: str
+    name: str
+    n: int
+
+
 class DumpStacks(Word, frozen=True, kw_only=True):
     """Write all stacks to the node's dump file (the polite way; SIGUSR1 does the same without the interpreter)."""
 
 
-FromNode = Hello | NodeReady | NodeCrashed | Pong | Ask | Stopping | Farewell | Inside | Happened | Obeyed
-FromRoot = StopNode | Ping | DumpStacks | Tell | Command | Convict
+FromNode = (
+    Hello | NodeReady | NodeCrashed | Pong | Ask | CanaryAnswered | Stopping | Farewell | Inside | Happened | Obeyed
+)
+FromRoot = StopNode | Ping | DumpStacks | Tell | AskCanary | Command | Convict
 
 _encode = msgspec.msgpack.Encoder().encode
 _from_node: Any = msgspec.msgpack.Decoder(FromNode)

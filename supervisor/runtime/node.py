@@ -68,10 +68,11 @@ class _Node:
                 ask_root=lambda name, payload: self._tell_root(link.Ask(name=name, payload=payload)),
                 ready=lambda name, incarnation: self._tell_main((name, incarnation)),
                 ended=self._tell_main,
+                answer=self._tell_root,
                 complain=self.log.warning,
             )
             path = self.home / "vitals" / vitals.file_name(boot.name)
-            page = vitals.Page(path, boot.incarnation, tuple(names))
+            page = vitals.Page(path, boot.incarnation, tuple(names), boot.promises, boot.depends, boot.name)
             if boot.group is not None:
                 crew: Group | _Company = Group(stage, self.line, self.news, page.slots)
             else:
@@ -89,7 +90,9 @@ class _Node:
         """An exception left an actor, or nothing could be started at all."""
         assert ending.error is not None
         roots = [Path(root) for root in self.boot.own_roots]
-        record = crash.record(ending.error, phase=ending.phase, roots=roots, in_hand=ending.in_hand)
+        record = crash.record(
+            ending.error, phase=ending.phase, roots=roots, in_hand=ending.in_hand, in_hand_id=ending.in_hand_id
+        )
         self.log.error("crashed", actor=ending.name, phase=ending.phase, traceback=record.traceback)
         self._tell_root(link.NodeCrashed(record=record))
 
@@ -140,6 +143,8 @@ class _Node:
             case link.Tell():
                 if not crew.tell(word):
                     self.log.warning("the root tells something to an actor that is not here", actor=word.actor)
+            case link.AskCanary():
+                crew.ask_canary(word)
             case link.Command():
                 crew.obey(word)
             case link.Convict():
@@ -181,6 +186,11 @@ class _Company:
         if hosted is not None:
             hosted.tell(word.payload)
         return hosted is not None
+
+    def ask_canary(self, word: link.AskCanary) -> None:
+        hosted = self._running.get(word.actor)
+        if hosted is not None:
+            hosted.ask_canary(word)
 
     def wait_s(self) -> float | None:
         return None

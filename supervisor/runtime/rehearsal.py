@@ -71,6 +71,7 @@ def rehearse(home: Path) -> None:
             ask_root=lambda name, payload: None,
             ready=lambda name, incarnation: ready.set(),
             ended=lambda ending: ready.set(),
+            answer=lambda word: None,
             complain=logger.warning,
         )
         page = vitals.Page(home / vitals.file_name(NAME), 0, (NAME,))

@@ -110,6 +110,8 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str, source: places.Sourc
         phases=draft.phases,
         environment=draft.environment,
         ess_argv=draft.ess_argv,
+        time_scale=draft.time_scale,
+        evidence_log=draft.evidence_log,
     )
 
 

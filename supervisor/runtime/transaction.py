@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from supervisor.evidence import vitals
+from supervisor.evidence.tables import Kept
 from supervisor.message import SCHEMA, Delivery, Envelope, Message, Provenance
 from supervisor.plan import Route
 from supervisor.runtime.bus import Publisher
@@ -34,6 +35,10 @@ from supervisor.system import PhaseDone
 M = TypeVar("M", bound=Message)
 MARKS_EVERY_S = 0.5
 TOPICS_MOST = 10_000
+LEASE_MOST_S = 3600.0  # longer work is cut, or marks its progress
+UNDECLARED_MOST = 100
+DOOR = ("publish", "send", "call", "after", "post", "progress", "lease", "outcome")
+DOOR_OF_LIFE = ("ready", "monitor", "phase_done", "beat")
 
 
 class Fenced(BaseException):
@@ -66,6 +71,7 @@ class _Topic(msgspec.Struct, frozen=True):
     prefix: bytes
     every: bool
     count: list[int]
+    promised: tuple[Kept, ...] = ()
 
 
 class Transaction:
@@ -100,7 +106,9 @@ class Transaction:
         self._send = publisher.send
         self._journal = journal
         self._journals_dir = journals_dir
-        self._dials = slot.words
+        self._slot, self._dials = slot, slot.words
+        self._complain = complain
+        self._undeclared: set[str] = set()
         self._ask_root = ask_root
         self._say_ready = say_ready
         self.monitors = Watching(name, tokens_after)
@@ -114,7 +122,7 @@ class Transaction:
         self._hand: Envelope | None = None
         self._event_ns = 0
         self._traces = 0
-        self._out = 0
+        self.out = 0
         self._marks_due = 0.0
         self.fenced = False
 
@@ -134,6 +142,9 @@ class Transaction:
         sent_ns = time.time_ns()
         if event_ns is None:
             event_ns = self._event_ns or sent_ns
+        if topic.promised:
+            for kept in topic.promised:
+                kept.produced(message)
         if topic.every:
             self._record(topic, message, event_ns, sent_ns)
             return
@@ -159,7 +170,7 @@ class Transaction:
             self._tray.append(Effect(frame=frame))
         else:
             self._send(frame)
-            self._out += 1
+            self.out += 1
 
     def _new_topic(self, kind: type[Message], key: str) -> _Topic:
         if len(self._topics) >= TOPICS_MOST:
@@ -172,6 +183,7 @@ class Transaction:
             prefix=f"{name}:{key}".encode(),
             every=kind.delivery is Delivery.EVERY,
             count=self._counts.setdefault(name, [0]),
+            promised=tuple(kept for kept in self._slot.promises if kept.covers(name, key)),
         )
         self._topics[kind, key] = topic
         return topic
@@ -230,6 +242,21 @@ class Transaction:
         dials = self._dials
         dials[vitals.LAST_PROGRESS] = time.monotonic_ns()
         dials[vitals.PROGRESS] += 1
+
+    def lease(self, seconds: float, why: str = "") -> None:
+        if not 0 <= seconds <= LEASE_MOST_S:
+            raise ValueError(
+                f"{self.name}: a lease of {seconds!r} s; it must be 0 to {LEASE_MOST_S:g}, work on in parts"
+            )
+        self._slot.lease(time.monotonic_ns() + round(seconds * 1e9) if seconds else 0, why)
+
+    def outcome(self, dependency: str, error: BaseException | str | None = None) -> None:
+        calls = self._slot.calls.get(dependency)
+        if calls is not None:
+            calls.ended(error)
+        elif dependency not in self._undeclared and len(self._undeclared) < UNDECLARED_MOST:
+            self._undeclared.add(dependency)
+            self._complain(f"{self.name} tells of calls to {dependency!r}, which its spec does not name in `depends`")
 
     def ready(self) -> None:
         if not self._dials[vitals.READY]:
@@ -296,7 +323,7 @@ class Transaction:
         """
         self.fenced = True
         self._send = self._refuse
-        for name in ("publish", "send", "call", "after", "post", "progress", "ready", "monitor", "phase_done", "beat"):
+        for name in (*DOOR, *DOOR_OF_LIFE):
             setattr(self, name, self._refuse)
 
     def _refuse(self, *_: object, **__: object) -> Any:
@@ -328,11 +355,10 @@ class Transaction:
             else:
                 self._send(effect.frame)
                 sent += 1
-        self._out += sent
+        self.out += sent
 
     def beat(self) -> None:
         """Called by the host every turn of its loop: says how far the EVERY topics have come."""
-        self._dials[vitals.OUT] = self._out
         now = time.monotonic()
         if now < self._marks_due or self._journal is None or not self._sequences:
             return

@@ -31,6 +31,8 @@ class RecordedContext:
         self.sent: list[tuple[str, Message]] = []
         self.marks: list[str] = []
         self.phases_done: list[str] = []
+        self.leases: list[tuple[float, str]] = []
+        self.outcomes: list[tuple[str, BaseException | str | None]] = []
         self.is_ready = False
         self.offset_s = 0.0  # moves both clocks
         self.stopped_at: float | None = None  # a test may stop the clocks
@@ -72,6 +74,12 @@ class RecordedContext:
 
     def progress(self, mark: str) -> None:
         self.marks.append(mark)
+
+    def lease(self, seconds: float, why: str = "") -> None:
+        self.leases.append((seconds, why))
+
+    def outcome(self, dependency: str, error: BaseException | str | None = None) -> None:
+        self.outcomes.append((dependency, error))
 
     def ready(self) -> None:
         self.is_ready = True

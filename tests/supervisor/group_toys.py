@@ -63,6 +63,9 @@ class Diarist(Actor):
                 else:
                     self.write("was allowed to publish")
 
+    def canary(self, name: str) -> str:
+        return f"{self.ctx.name} hears {name}"
+
     def terminate(self, reason: str) -> None:
         self.write("terminate")
 

@@ -10,7 +10,7 @@ from supervisor.message import Provenance
 from supervisor.moves import Kept
 from supervisor.plan import NodeBoot, Route
 from supervisor.runtime import link
-from supervisor.spec import ActorStart, SupervisorSpec, actor
+from supervisor.spec import ActorStart, Dependency, SupervisorSpec, actor
 
 DEADLINE_S = 20.0
 
@@ -31,6 +31,7 @@ class Node:
         kept: dict[str, Kept] | None = None,
         shutdown_s: float = 5.0,
         given_up: bool = False,
+        depends: tuple[Dependency, ...] = (),
         **arguments: object,
     ) -> None:
         starts: tuple[ActorStart, ...] = (actor(name, path, **arguments),) if path else ()
@@ -49,6 +50,7 @@ class Node:
             hears=hears or {},
             kept=kept or {},
             shutdown_s=shutdown_s,
+            depends={name: depends},
         )
         (home / "sockets").mkdir(parents=True, exist_ok=True)
         self.line, theirs = link.pair()

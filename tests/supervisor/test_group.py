@@ -129,6 +129,8 @@ class Pool:
 def test_a_crash_inside_restarts_that_actor_alone_and_the_process_lives_on(home: Path) -> None:
     pool = Pool(home, "a", "b", "c").ready("a", "b", "c")
     pool.word(link.NodeReady)
+    pool.node.tell(link.AskCanary(actor="c", name="you", n=1))
+    assert pool.word(link.CanaryAnswered).answer == "c hears you"
 
     pool.tell("b", "raise")
     pool.until(lambda: pool.up("b", 2), "b is back")

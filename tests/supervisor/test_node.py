@@ -16,6 +16,7 @@ from supervisor.plan import Route
 from supervisor.runtime import link
 from supervisor.runtime.codec import Decoder
 from supervisor.runtime.journal import JournalReader, file_name
+from supervisor.spec import Dependency
 from tests.supervisor.harness import Node, endpoint, short_home
 from tests.supervisor.toy_actors import Fact, Heard
 
@@ -120,7 +121,7 @@ def test_an_exception_in_a_handler_leaves_last_words_and_only_its_own_message_un
 
     assert isinstance(words, link.NodeCrashed)
     assert words.record.exceptions[0] == "ValueError"
-    assert words.record.in_hand == "Fact"
+    assert (words.record.in_hand, words.record.in_hand_id) == ("Fact", "teller:Fact:10")
     assert words.record.location.endswith(".py:" + words.record.location.rpartition(":")[2])
     assert first.end() == 1
     assert [h.n for h in heard(home)] == list(range(1, 10))
@@ -179,3 +180,39 @@ def test_a_second_node_of_one_name_refuses_to_act(home: Path) -> None:
     assert words.record.exceptions[0] == "Held"
     assert second.end() == 1
     stop(first)
+
+
+def test_a_canary_is_answered_by_its_actor_and_neither_its_error_nor_its_effect_counts(home: Path) -> None:
+    node = Node(home, "frank", f"{TOYS}:Frank", depends=(Dependency(name="venue"),))
+    node.expect(link.NodeReady)
+
+    def ask(name: str, n: int) -> link.Word:
+        node.tell(link.AskCanary(actor="frank", name=name, n=n))
+        return node.expect(link.CanaryAnswered)
+
+    def answered(name: str, n: int, answer: str, error: str = "") -> link.Word:
+        return link.CanaryAnswered(actor="frank", name=name, n=n, answer=answer, error=error)
+
+    assert ask("sum", 1) == answered("sum", 1, "4")
+    assert ask("raises", 2) == answered("raises", 2, "", "ValueError: not today")
+    assert ask("effect", 3) == answered("effect", 3, "published")
+    assert ask("unknown", 4) == answered("unknown", 4, "", "NotImplementedError: Frank has no canary 'unknown'")
+    reader = vitals.Reader(home / "vitals" / vitals.file_name("frank"))
+    [dials] = reader.read(1)
+    [venue] = reader.dependencies()
+    stop(node)
+    assert not JournalReader(home / "journal" / file_name("frank")).topics()
+    assert (dials.handled, dials.lease_why) == (0, "counts to a million")
+    assert (venue.failed, venue.error) == (1, "upstream")
+    assert "'nobody', which its spec does not name" in (home / "logs" / "frank.jsonl").read_text()
+
+
+def test_a_process_that_dies_without_last_words_leaves_the_name_of_the_message_that_was_in_hand(home: Path) -> None:
+    teller = Node(home, "teller", f"{TOYS}:Teller", count=3)
+    hearer = Node(home, "hearer", f"{TOYS}:Hearer", routes=hears(home, "teller"), exits_at=2)
+
+    assert hearer.end() == 7
+
+    [dials] = vitals.read(home / "vitals" / vitals.file_name("hearer"))
+    assert dials.in_hand == "teller:Fact:2"
+    stop(teller)

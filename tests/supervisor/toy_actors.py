@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import ClassVar
 
@@ -48,14 +49,38 @@ class Hearer(Actor):
     subscribes = (Fact,)
     publishes = (Heard,)
 
-    def init(self, dies_at: int = 0) -> None:
-        self.dies_at = dies_at
+    def init(self, dies_at: int = 0, exits_at: int = 0) -> None:
+        self.dies_at, self.exits_at = dies_at, exits_at
 
     def handle(self, message: Message) -> None:
         assert isinstance(message, Fact)
+        if message.n == self.exits_at:
+            os._exit(7)
         self.ctx.publish(Heard(n=message.n, life=self.ctx.incarnation))
         if message.n == self.dies_at and self.ctx.incarnation == 1:
             raise ValueError(f"fact {message.n} is too much")
+
+
+class Frank(Actor):
+    """Answers canaries; one of them by an exception, one with an effect that must not happen. Tells of its calls."""
+
+    publishes = (Fact,)
+
+    def init(self) -> None:
+        self.ctx.outcome("venue", ConnectionRefusedError("no"))
+        self.ctx.outcome("nobody", None)
+        self.ctx.lease(30.0, "counts to a million")
+
+    def canary(self, name: str) -> str:
+        match name:
+            case "sum":
+                return str(2 + 2)
+            case "raises":
+                raise ValueError("not today")
+            case "effect":
+                self.ctx.publish(Fact(n=1))
+                return "published"
+        return super().canary(name)
 
 
 class BrokenAtStart(Actor):
