@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from supervisor.events import Supervision, SupervisionKind
+from supervisor.evidence import record as evidence
 from supervisor.runtime.log import Log
 from supervisor.verdict import Verdict
 from supervisor.words import ExitReason
@@ -48,12 +49,15 @@ class Records:
         self._home, self._log, self._publish = home, log, publish
         self._ring: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._n = 0
+        self.recorder: evidence.Recorder | None = None  # the evidence log, if one is written
         (home / "logs").mkdir(parents=True, exist_ok=True)
         self._file = RotatingFileHandler(home / "logs" / "events.jsonl", maxBytes=MAX_BYTES, backupCount=OLD_FILES)
         self._file.setFormatter(logging.Formatter("%(message)s"))
 
     def supervision(self, record: Supervision) -> None:
         """A record of the tree machine."""
+        if self.recorder is not None:
+            self.recorder.write(evidence.Happened(record=record))
         fields = {
             "kind": str(record.kind),
             "id": record.id,
@@ -72,6 +76,10 @@ class Records:
 
     def verdict(self, verdict: Verdict, path: str, incarnation: int, now: float, *, done: str = "") -> None:
         """A verdict that changed, or an action on one."""
+        if self.recorder is not None:
+            self.recorder.write(
+                evidence.Acted(at=now, name=verdict.name, incarnation=incarnation, verdict=verdict, done=done)
+            )
         sentence = f"{verdict.name} is {verdict.kind}{f' ({verdict.cause})' if verdict.cause else ''}: {verdict.reason}"
         self.say(
             {
@@ -126,6 +134,8 @@ class Records:
 
     def close(self) -> None:
         self._file.close()
+        if self.recorder is not None:
+            self.recorder.close()
 
 
 def exit_map(reason: ExitReason) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import msgspec
 
 from supervisor import plan as plans
 from supervisor.events import Cause, SupervisionKind, supervision
+from supervisor.evidence import record as evidence
 from supervisor.evidence import vitals
 from supervisor.evidence.checks import Checks
 from supervisor.moves import Boot, ChildView, Order, Remember, Report, Shutdown, Verb
@@ -114,6 +115,9 @@ class Root(runner.Owner):
         self._templates = {path.split("/")[-2]: template.id for path, template in templates(plan.tree)}
         self._planned = frozenset(children)  # who else comes and goes at run time
         self.watch = Watch(home, children, self.runner.tree.child)
+        if plan.evidence_log:
+            recorder = evidence.Recorder(Path(plan.evidence_log), tuple(children), plan.time_scale)
+            self.watch.recorder = self.records.recorder = recorder
         self.checks = Checks({id: child.checks for id, child in children.items()})
         self.side = Side(home, self.log)
         self.heart = HeartWatch(home, self.log) if os.environ.get(HEART_PID) else None
@@ -218,6 +222,17 @@ class Root(runner.Owner):
 
     def gone(self, life: Life, status: ExitStatus, reason: ExitReason) -> None:
         self.checks.live(life.id, None)
+        if self.watch.recorder is not None:
+            now, worked = time.monotonic(), life.ready_at is not None and self.worked(life)
+            exited = evidence.Exited(
+                at=now,
+                name=life.id,
+                incarnation=life.incarnation,
+                reason=reason,
+                lived_s=now - life.begun_at,
+                worked=worked,
+            )
+            self.watch.recorder.write(exited)
         # The tree names the end (its record comes first); this is for one it has no record of.
         self.loop.at(0.0, lambda: self.monitors.ended(life.id, life.incarnation, reason.kind, reason.sentence()))
         self.phasing.gone(life.id, life.incarnation, reason.sentence())

@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from supervisor.events import Cause
-from supervisor.evidence import kernel, vitals
+from supervisor.evidence import kernel, record, vitals
+from supervisor.evidence.record import Recorder
 from supervisor.moves import ChildView
 from supervisor.runtime.life import Life
 from supervisor.spec import ChildSpec
@@ -79,6 +80,7 @@ class Watch:
     def __init__(self, home: Path, children: Mapping[str, ChildSpec], find: Callable[[str], ChildView | None]) -> None:
         self.observer = Observer()
         self.seen: dict[str, Seen] = {}
+        self.recorder: Recorder | None = None
         self.parked: dict[str, Cause] = {}  # why a child was last quarantined, as the tree said
         self._home, self._find = home, find
         self._restless: dict[str, None] = {}
@@ -113,11 +115,16 @@ class Watch:
     def tick(self, due: float, now: float, lives: Mapping[str, Life]) -> list[tuple[Verdict, Verdict | None]]:
         """Look and judge. Returns (verdict, the one before) of every child that was judged in this tick."""
         asleep = _asleep_s()
-        self.observer = self.observer.tick(due, now, asleep_s=max(0.0, asleep - self._asleep))
+        asleep_s = max(0.0, asleep - self._asleep)
+        self.observer = self.observer.tick(due, now, asleep_s=asleep_s)
         self._asleep = asleep
+        if self.recorder is not None:
+            self.recorder.write(record.Tick(due=due, now=now, asleep_s=asleep_s))
+            self.recorder.flush(now)
         self._glance_at_some(now, lives)
         judged: dict[str, Verdict] = {}
         before: dict[str, Verdict | None] = {}
+        told: dict[str, Evidence] = {}
         for id in self._due(now, lives):
             view, seen, life = self._find(id), self.seen[id], lives.get(id)
             if view is None:
@@ -130,11 +137,14 @@ class Watch:
             elif seen.actors:
                 seen.actors, seen.rates, seen.cpu_ratio = [], (0.0, 0.0), 0.0
             before[id] = seen.verdict
-            judged[id] = judge(self._evidence(view, seen, life), now, seen.verdict)
+            told[id] = evidence = self._evidence(view, seen, life)
+            judged[id] = judge(evidence, now, seen.verdict)
             seen.judged_at, seen.judged_state = now, place
         result = []
         for id, verdict in self._calmed(judged, lives, now).items():
             self.seen[id].verdict = verdict
+            if self.recorder is not None:
+                self.recorder.judged(now, told[id], verdict)
             if verdict.kind in CALM and now >= self.seen[id].uneasy_until:
                 self._restless.pop(id, None)
             else:
@@ -208,7 +218,7 @@ class Watch:
         # Inside a node that supervises its own an actor may be down, or start, while the node is well: its business.
         turning = [actor for actor in seen.actors if actor.started_ns and (actor.ready_ns or not actor.life)]
         actors = tuple(_sample(actor) for actor in turning)
-        seen.history = seen.history.add(Look(at=now, incarnation=life.incarnation, kernel=sampled, actors=actors))
+        self._fold(seen, Look(at=now, incarnation=life.incarnation, kernel=sampled, actors=actors))
         at, handled, out, cpu_s = seen.counted
         if sampled is not None and now - at >= KERNEL_EVERY_S:
             total_in, total_out = sum(a.handled for a in seen.actors), sum(a.out for a in seen.actors)
@@ -216,6 +226,11 @@ class Watch:
                 seen.rates = ((total_in - handled) / (now - at), (total_out - out) / (now - at))
                 seen.cpu_ratio = (sampled.cpu_s - cpu_s) / (now - at)
             seen.counted = (now, total_in, total_out, sampled.cpu_s)
+
+    def _fold(self, seen: Seen, look: Look) -> None:
+        seen.history = seen.history.add(look)
+        if self.recorder is not None:
+            self.recorder.write(record.Looked(name=seen.spec.id, look=look))
 
     def _evidence(self, view: ChildView, seen: Seen, life: Life | None) -> Evidence:
         last = view.last_exit
