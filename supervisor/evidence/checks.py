@@ -8,6 +8,7 @@ counter-probes at most once in 30 s per check while the same answer repeats.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import shlex
 import threading
@@ -59,6 +60,8 @@ class Checks:
         self._wanted: dict[str, int] = {}  # child -> pid; touched by the loop's thread once it runs
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
         self._loop = asyncio.new_event_loop()
+        self._paces: dict[str, float] = {}
+        self._hurry: dict[str, asyncio.Event] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
         self._stopped = False
@@ -80,6 +83,13 @@ class Checks:
         """This child is no more."""
         self.live(child, None)
         self._declared.pop(child, None)
+        self._paces.pop(child, None)
+        self._hurry.pop(child, None)
+
+    def pace(self, child: str, every_s: float | None) -> None:
+        """Ask this one in this rhythm, and now, until told otherwise; None: in its own. From any thread."""
+        if child in self._declared and not self._stopped:
+            self._loop.call_soon_threadsafe(self._set_pace, child, every_s)
 
     def live(self, child: str, pid: int | None) -> None:
         """This child is ready as `pid` and may be asked; None: do not ask (down, not ready). From any thread."""
@@ -120,6 +130,20 @@ class Checks:
             self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             self._loop.close()
 
+    def _set_pace(self, child: str, every_s: float | None) -> None:
+        if every_s is None:
+            self._paces.pop(child, None)
+        else:
+            self._paces[child] = every_s
+        self._hurry.setdefault(child, asyncio.Event()).set()
+
+    async def _pause(self, child: str, begun: float, every_s: float) -> None:
+        hurry = self._hurry.setdefault(child, asyncio.Event())
+        wait_s = max(FASTEST_S, begun + self._paces.get(child, every_s) - time.monotonic())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), wait_s)
+        hurry.clear()
+
     def _set(self, child: str, pid: int | None) -> None:
         if self._wanted.get(child) == pid:
             return
@@ -157,7 +181,7 @@ class Checks:
                 answer = Answer(ok=False, reason="check broke", detail=detail, explained=True)
             if answer is not None:
                 self._answers.append(_result(child, check, answer, asked, took_s, failures))
-            await asyncio.sleep(max(FASTEST_S, begun + check.every_s - time.monotonic()))
+            await self._pause(child, begun, check.every_s)
 
 
 def _result(child: str, check: Check, answer: Answer, at: float, took_s: float, failures: int) -> CheckResult:

@@ -263,6 +263,10 @@ class Reader:
             return True
         return now - self._base_at < self._glances_s
 
+    def turning(self, now: float) -> bool:
+        """Whether the glances lately saw all its loops turn."""
+        return self._words is not None and 0 < now - self._base_at < 2 * self._glances_s
+
     def baseline(self) -> tuple[float, list[ActorVitals]]:
         """The last glance but for those since which some loop has not turned: when it was, and what it read."""
         words = self._words

@@ -73,6 +73,7 @@ class Desk:
             "ess_pid": locks.holder(root.home / "run" / "ess.lock"),
             "at": wall(now),
         }
+        root.watch.freshen(now, root.runner.lives)
         return board.status(
             server, root.runner.tree.children(), root.watch.seen, root.side.memory, now, root.inside.rows
         )

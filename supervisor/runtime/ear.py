@@ -5,6 +5,7 @@ Every word goes to the part of the root whose affair it is; nothing is decided h
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -34,6 +35,8 @@ class Ear:
                 self._asked(life, word)
             case link.Inside() | link.Obeyed():
                 self._root.inside.heard(life, word)
+            case link.CanaryAnswered():
+                self._root.watch.answered(life.id, word, time.monotonic())
             case link.Happened(record=record):
                 self._happened(life, record)
             case link.Farewell(stacks=stacks):

@@ -48,6 +48,7 @@ class Life:
         self.pings = 0
         self.ping_since: float | None = None  # when the oldest unanswered ping was sent
         self.pong_at: float | None = None
+        self.unread_since: float | None = None  # since when its link takes nothing more
         self._unsaid: deque[link.FromRoot] = deque()  # the link was full; who says such words bounds them
         self._again: Timer | None = None
         self._loop = loop
@@ -102,8 +103,19 @@ class Life:
         if self.line is None or not self.hello:
             return
         self.pings += 1
-        if link.send(self.line, link.Ping(n=self.pings)) and self.ping_since is None:
+        if self.said(link.Ping(n=self.pings), now) and self.ping_since is None:
             self.ping_since = now
+
+    def said(self, word: link.FromRoot, now: float) -> bool:
+        """Say a word that may be lost; remembers since when the link has been full."""
+        if self.line is None or not self.hello:
+            return False
+        taken = link.send(self.line, word)
+        if taken:
+            self.unread_since = None
+        elif self.unread_since is None:
+            self.unread_since = now
+        return taken
 
     def pong(self, n: int, now: float) -> None:
         self.pong_at = now
@@ -119,8 +131,10 @@ class Life:
     def _say(self) -> None:
         while self._unsaid and self.line is not None:
             if not link.send(self.line, self._unsaid[0]):
+                self.unread_since = self.unread_since or time.monotonic()
                 self._again = self._loop.at(time.monotonic() + RETRY_S, self._say)
                 return
+            self.unread_since = None
             self._unsaid.popleft()
 
     def ended(self) -> ExitStatus | None:

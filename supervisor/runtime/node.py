@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from supervisor.evidence import crash, vitals
+from supervisor.evidence import crash, holders, vitals
 from supervisor.plan import NodeBoot
 from supervisor.runtime import bus, link, locks, log, process
 from supervisor.runtime.group import Group, News
@@ -48,6 +48,7 @@ class _Node:
         boot = self.boot
         if not link.send(self.line, link.Hello(pid=os.getpid())):
             return 1  # given up before it was born: its successor may be on its way, so it may not act
+        os.environ[holders.UNIT] = holders.mark(boot.home, boot.name, boot.incarnation)  # for all it starts
         signal.signal(signal.SIGTERM, lambda *_: self._ask_to_stop("SIGTERM"))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         stacks = self.home / "logs" / f"{boot.name.replace(':', '_')}.stacks"

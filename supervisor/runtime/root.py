@@ -24,8 +24,8 @@ import msgspec
 
 from supervisor import plan as plans
 from supervisor.events import Cause, SupervisionKind, supervision
+from supervisor.evidence import holders, vitals
 from supervisor.evidence import record as evidence
-from supervisor.evidence import vitals
 from supervisor.evidence.checks import Checks
 from supervisor.moves import Boot, ChildView, Order, Remember, Report, Shutdown, Verb
 from supervisor.plan import Plan
@@ -46,15 +46,14 @@ from supervisor.runtime.process import ExitStatus
 from supervisor.runtime.records import Records
 from supervisor.runtime.runner import Runner
 from supervisor.runtime.side import Side
-from supervisor.runtime.watch import TICK_S, Watch
-from supervisor.spec import NodeStart, templates, walk
+from supervisor.runtime.watch import PING_EVERY_S, TICK_S, Watch
+from supervisor.spec import ChildSpec, NodeStart, templates, walk
 from supervisor.system import Down
 from supervisor.terminal import command
 from supervisor.words import ExitReason
 
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 69, 75, 78
 SHUTDOWN_S = 25.0  # the total deadline of an orderly end; the heart waits 30 s
-PING_EVERY_S = 1.0
 STATUS_PER_CHILD_S = 0.01
 INPUTS_EVERY_S = 5.0  # somebody is quarantined: has what it ran with changed?
 TRIED_AGAIN = "is tried again: code, models or configuration are others than when it was quarantined"
@@ -114,11 +113,15 @@ class Root(runner.Owner):
         children = {child.id: child for _, child in walk(plan.tree)}
         self._templates = {path.split("/")[-2]: template.id for path, template in templates(plan.tree)}
         self._planned = frozenset(children)  # who else comes and goes at run time
-        self.watch = Watch(home, children, self.runner.tree.child)
+        self.watch = Watch(home, children, self.runner.tree.child, plan.time_scale)
         if plan.evidence_log:
             recorder = evidence.Recorder(Path(plan.evidence_log), tuple(children), plan.time_scale)
             self.watch.recorder = self.records.recorder = recorder
-        self.checks = Checks({id: child.checks for id, child in children.items()})
+        needs = self.watch.witness.needs
+        asked = {key: checks for id, child in children.items() for key, checks in needs.know(id, child).items()}
+        self.checks = Checks({**{id: child.checks for id, child in children.items()}, **asked})
+        needs.pace = self.checks.pace
+        self.watch.witness.leftovers.known = self._known
         self.side = Side(home, self.log)
         self.heart = HeartWatch(home, self.log) if os.environ.get(HEART_PID) else None
         self.begun_at = time.monotonic()
@@ -149,6 +152,8 @@ class Root(runner.Owner):
         self.loop.watch(self.control.fileno(), self._on_control)
         self.side.start()
         self.checks.start()
+        for _, child in walk(self.plan.tree):
+            self._ask_needs(child.id, child)
         self.nursery.start()
         self.runner.tell(Boot())
         now = time.monotonic()
@@ -204,11 +209,16 @@ class Root(runner.Owner):
         )
         self.nursery.fork(start.role, birth)
 
+    def environment(self, life: Life) -> dict[str, str]:
+        return {holders.UNIT: holders.mark(self.home, life.id, life.incarnation)}
+
     def starting(self, life: Life) -> None:
         self.counters.started(life.id, life.incarnation)
         self.watch.know(life.id, life.spec)
         self.inside.know(life.spec)
         self.checks.declare(life.id, life.spec.checks)
+        if life.id not in self._planned:
+            self._ask_needs(life.id, life.spec)
         if life.id not in self._planned:
             self._remember(memory.readdress, self.home, life.id, plans.endpoint_of(self.plan.sockets, life.id))
 
@@ -222,8 +232,9 @@ class Root(runner.Owner):
 
     def gone(self, life: Life, status: ExitStatus, reason: ExitReason) -> None:
         self.checks.live(life.id, None)
+        now, worked = time.monotonic(), life.ready_at is not None and self.worked(life)
+        self.watch.witness.ended(life.id, life.incarnation, reason, now - life.begun_at, worked, self.inputs())
         if self.watch.recorder is not None:
-            now, worked = time.monotonic(), life.ready_at is not None and self.worked(life)
             exited = evidence.Exited(
                 at=now,
                 name=life.id,
@@ -326,7 +337,7 @@ class Root(runner.Owner):
 
     def _tick(self, due: float) -> None:
         now = time.monotonic()
-        self._at_tick(max(due + TICK_S, now + TICK_S / 2))  # a late tick is not made up for
+        self._at_tick(max(due + self.watch.tick_s, now + self.watch.tick_s / 2))  # a late tick is not made up for
         for answer in self.checks.drain():
             self.watch.heard(answer)
         self._on_control()
@@ -338,7 +349,8 @@ class Root(runner.Owner):
 
     def _second(self, due: float) -> None:
         now = time.monotonic()
-        self._at_second(max(due + PING_EVERY_S, now + PING_EVERY_S / 2))
+        second_s = PING_EVERY_S * self.watch.scale
+        self._at_second(max(due + second_s, now + second_s / 2))
         lives = self.runner.lives
         for id in self.watch.wants_pings():
             if id in lives:
@@ -356,13 +368,25 @@ class Root(runner.Owner):
 
     def _sweep(self) -> None:
         """Reap an ended child nobody waits for: seen twice, so that one just born is not taken for a stranger."""
-        known = {life.pid or 0 for life in self.runner.lives.values()} | self.nursery.pids() | set(self.checks.pids())
-        if self.heart is not None:
-            known.add(self.heart.pid)
         pid = process.ended_child()
-        if pid and pid not in known and pid == self._stranger:
+        if pid and pid not in self._known() and pid == self._stranger:
             process.reap(pid)
         self._stranger = pid
+
+    def _known(self) -> set[int]:
+        """Processes of ours that are nobody's left-overs."""
+        known = {life.pid or 0 for life in self.runner.lives.values()} | self.nursery.pids() | set(self.checks.pids())
+        known |= {self.nursery.spare(role) for role, _ in self.nursery.roles()}
+        if self.heart is not None:
+            known.add(self.heart.pid)
+        return known
+
+    def _ask_needs(self, id: str, child: ChildSpec) -> None:
+        """What it depends on is asked by us too, whoever of its users lives."""
+        for key, checks in self.watch.witness.needs.know(id, child).items():
+            self.checks.declare(key, checks)
+            self.checks.live(key, 0)  # no process of ours answers for it
+            self.watch.witness.needs.calm_pace(key)
 
     def _note_ready(self) -> None:
         """All that is required serves, for the first time. The last to start is asked first, so this costs nothing."""

@@ -68,6 +68,10 @@ class Owner:
         """Digest of what all children run with: code, configuration."""
         return ""
 
+    def environment(self, life: Life) -> dict[str, str]:
+        """What a program gets besides our own environment and that of its spec."""
+        return {}
+
     def starting(self, life: Life) -> None:
         """A new incarnation is about to exist."""
 
@@ -210,7 +214,7 @@ class Runner:
         argv = list(start.argv)
         if not start.own_session:  # a program that may not outlive us gets the parent-death signal before its exec
             argv = [sys.executable, "-m", "supervisor.runtime.shim", str(os.getpid()), *argv]
-        environment = {**os.environ, **start.environment}
+        environment = {**os.environ, **start.environment, **self._owner.environment(life)}
         read_end = write_end = -1
         if start.speaks:
             read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

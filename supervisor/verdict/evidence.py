@@ -30,6 +30,8 @@ class ActorSample(msgspec.Struct, frozen=True, kw_only=True):
     out: int = 0  # messages it has published
     repeats: int = 0  # times in a row that it was given the very same message (0: the last one was a new one)
     lease_until: float | None = None  # declared long work (`ctx.lease`) is allowed until then
+    lease_why: str = ""
+    in_hand: str = ""  # "sender:Kind:sequence" of a recorded message in hand
 
 
 class ThreadSample(msgspec.Struct, frozen=True):
@@ -188,6 +190,7 @@ class PromiseSample(msgspec.Struct, frozen=True, kw_only=True):
     rhythm_s: float | None = None  # its own learned median gap; None: not learned yet
     elsewhere: bool | None = None  # another user of the same source sees data now; None: no other user is known
     changed_at: float | None = None  # when its content last differed from the one before; None: not compared
+    actor: str = ""  # whose promise, in a node with a group
 
 
 class CanarySample(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +203,8 @@ class CanarySample(msgspec.Struct, frozen=True, kw_only=True):
     answer: str = ""
     expect: str = ""
     failures: int = 0  # wrong answers in a row
+    actor: str = ""
+    timeout_s: float = 5.0
 
 
 class DependencySample(msgspec.Struct, frozen=True, kw_only=True):

@@ -181,3 +181,52 @@ def test_listening_names_address_and_port_and_leaves_connections_out() -> None:
 
         assert server.getsockname() in found
         assert client.getsockname() not in found
+
+
+def test_resources_and_limits_are_told_as_the_room_that_is_left(start: Callable[[str], subprocess.Popen[str]]) -> None:
+    child = start(
+        "import resource, time\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
+        "held = [open('/dev/null') for _ in range(20)]\n"
+        "print('up', flush=True); time.sleep(600)"
+    )
+
+    plain, told = kernel.sample(child.pid), kernel.sample(child.pid, resources=True, limit_mib=100.0)
+
+    assert plain is not None
+    assert told is not None
+    assert (plain.descriptors, plain.memory_limit_mib, plain.per_thread) == (None, None, ())
+    assert told.rss_mib is not None
+    assert told.rss_mib > 3
+    assert told.descriptors is not None
+    assert 20 < told.descriptors < told.descriptor_limit == 64  # type: ignore[operator]
+    assert told.memory_limit_mib == 100.0  # the nearest
+    of_the_kernel = kernel.sample(child.pid, resources=True)
+    assert of_the_kernel is not None
+    assert of_the_kernel.memory_limit_mib is not None
+    assert of_the_kernel.memory_limit_mib < 2048
+
+
+def test_each_thread_is_told_by_itself_and_one_that_waits_for_the_interpreter_shows_it(
+    start: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    child = start(
+        "import ctypes, threading, time\n"
+        "libc = ctypes.PyDLL(None)\n"
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+        "def beat():\n    while True: time.sleep(0.05)\n"
+        "threading.Thread(target=beat, daemon=True).start()\n"
+        "print('up', flush=True); libc.sleep(600)"  # keeps the GIL
+    )
+    before = kernel.sample(child.pid, per_thread=True)
+    assert before is not None
+    assert len(before.per_thread) == 3
+
+    def switched(reading: KernelSample) -> bool:
+        now = kernel.sample(child.pid, per_thread=True)
+        assert now is not None
+        first = {thread.id: thread.voluntary for thread in before.per_thread}
+        return max(thread.voluntary - first[thread.id] for thread in now.per_thread) > 100
+
+    until(child.pid, switched)
