@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from supervisor.events import Supervision
-from supervisor.verdict import Evidence, History, Look, Observer, Verdict
+from supervisor.verdict import SEEDS, Evidence, History, Look, Observer, Verdict
 from supervisor.words import ExitReason
 
 VERSION = 1
@@ -187,13 +187,15 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 def rebuild(frames: Iterable[Anything]) -> Iterator[Moment]:
     """The judgements of these frames with history and observer folded anew."""
-    observer, histories, tick = Observer(), dict[str, History](), 0
+    observer, timing, histories, tick = Observer(), SEEDS, dict[str, History](), 0
     for frame in frames:
         match frame:
+            case Began(time_scale=scale):
+                timing = SEEDS.scaled(scale)
             case Tick(due=due, now=now, asleep_s=asleep_s):
-                observer, tick = observer.tick(due, now, asleep_s=asleep_s), tick + 1
+                observer, tick = observer.tick(due, now, asleep_s=asleep_s, timing=timing), tick + 1
             case Looked(name=name, look=look):
-                histories[name] = histories.get(name, History()).add(look)
+                histories[name] = histories.get(name, History()).add(look, timing)
             case Judged(at=at, evidence=bare, verdict=verdict):
                 history = histories.get(bare.name, History())
                 evidence = msgspec.structs.replace(bare, history=history, observer=observer)

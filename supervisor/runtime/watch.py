@@ -24,7 +24,7 @@ from supervisor.runtime.life import Life
 from supervisor.runtime.needs import PREFIX
 from supervisor.runtime.witness import CALM, Seen, Witness, samples
 from supervisor.spec import ChildSpec
-from supervisor.verdict import CheckResult, Evidence, Look, Observer, Verdict, correlate, judge
+from supervisor.verdict import SEEDS, CheckResult, Evidence, Look, Observer, Verdict, correlate, judge
 from supervisor.words import VerdictKind
 
 TICK_S = 0.1  # the root looks this often
@@ -59,6 +59,7 @@ class Watch:
         self.seen: dict[str, Seen] = {}
         self.recorder: Recorder | None = None
         self.scale, self.tick_s = time_scale, TICK_S * time_scale
+        self.timing = SEEDS.scaled(time_scale)
         self.witness = Witness(home, self.seen, find, self._fold, time_scale)
         self.parked: dict[str, Cause] = self.witness.parked  # why a child was last quarantined, as the tree said
         self._home, self._find = home, find
@@ -167,7 +168,7 @@ class Watch:
     def _observe(self, due: float, now: float) -> None:
         asleep = host.asleep_s()
         asleep_s, self._asleep = max(0.0, asleep - self._asleep), asleep
-        self.observer = self.observer.tick(due, now, asleep_s=asleep_s)
+        self.observer = self.observer.tick(due, now, asleep_s=asleep_s, timing=self.timing)
         if self.recorder is not None:
             self.recorder.write(record.Tick(due=due, now=now, asleep_s=asleep_s))
             self.recorder.flush(now)
@@ -237,11 +238,11 @@ class Watch:
         live = {
             id: judged.get(id) or self.seen[id].verdict for id, life in lives.items() if life.pid and id in self.seen
         }
-        calmed = correlate({id: verdict for id, verdict in live.items() if verdict is not None}, now)
+        calmed = correlate({id: verdict for id, verdict in live.items() if verdict is not None}, now, self.timing)
         return {id: calmed.get(id, verdict) for id, verdict in judged.items()}
 
     def _fold(self, seen: Seen, look: Look) -> None:
-        seen.history = seen.history.add(look)
+        seen.history = seen.history.add(look, self.timing)
         if self.recorder is not None:
             self.recorder.write(record.Looked(name=seen.spec.id, look=look))
 

@@ -24,7 +24,7 @@ from supervisor.runtime.life import Life
 from supervisor.runtime.needs import Needs
 from supervisor.runtime.questions import Questions
 from supervisor.spec import ChildSpec, NodeStart, Promise, members
-from supervisor.verdict import ActorSample, CheckResult, Evidence, History, Look, Observer, Ping, Verdict
+from supervisor.verdict import SEEDS, ActorSample, CheckResult, Evidence, History, Look, Observer, Ping, Verdict
 from supervisor.verdict.evidence import Death, Host, Peers, PromiseSample
 from supervisor.verdict.fingerprint import Prior, prior
 from supervisor.words import ExitKind, ExitReason, State, VerdictKind
@@ -105,6 +105,7 @@ class Witness:
         self.parked: dict[str, Cause] = {}
         self.sentinel_late_s: Callable[[float], float | None] = lambda now: None
         self._home, self._seen, self._find, self._fold, self._scale = home, seen, find, fold, time_scale
+        self._timing = SEEDS.scaled(time_scale)
         self._host = Host()
         self._peers: dict[tuple[str, str], set[str]] = {}  # (supervisor, classes) -> children
         self._kinds: dict[str, tuple[str, str]] = {}
@@ -232,6 +233,7 @@ class Witness:
             checks=tuple(seen.checks.values()),
             promises=self._promises(seen, now) if alive else (),
             observer=observer,
+            timing=self._timing,
             last_exit=last,
             last_exit_at=seen.deaths[-1].at if seen.deaths and last is not None else None,
             crash_loop=self.parked.get(view.id) is Cause.CRASH_LOOP,

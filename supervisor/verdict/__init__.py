@@ -12,9 +12,10 @@ from supervisor.verdict.evidence import (
 )
 from supervisor.verdict.fingerprint import Prior, fingerprint, prior
 from supervisor.verdict.judge import Action, Verdict, correlate, judge
-from supervisor.verdict.timing import Observer
+from supervisor.verdict.timing import SEEDS, Observer, Timing
 
 __all__ = [
+    "SEEDS",
     "Action",
     "ActorSample",
     "CheckResult",
@@ -26,6 +27,7 @@ __all__ = [
     "Ping",
     "Prior",
     "PromiseSample",
+    "Timing",
     "Verdict",
     "correlate",
     "fingerprint",

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from supervisor.verdict import timing
 from supervisor.verdict.facts import ActorFacts, Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
+from supervisor.verdict.timing import SEEDS, Timing
 from supervisor.words import VerdictKind
 
 
@@ -84,7 +84,7 @@ def all_turn(facts: Facts) -> bool:
 _COSTLY = (Action.KILL, Action.RESTART)
 
 
-def correlate(verdicts: Mapping[str, Verdict], now: float) -> dict[str, Verdict]:
+def correlate(verdicts: Mapping[str, Verdict], now: float, timing: Timing = SEEDS) -> dict[str, Verdict]:
     """The verdicts of all live children, before anything is done.
 
     If at least max(2, half) of them became suspect (HUNG) within one window, no costly action is advised; after
@@ -98,17 +98,17 @@ def correlate(verdicts: Mapping[str, Verdict], now: float) -> dict[str, Verdict]
     needed = max(2, (len(verdicts) + 1) // 2)
     together: list[Verdict] = []
     for index, first in enumerate(accused):  # the largest group whose suspicions began within one window
-        group = [v for v in accused[index:] if v.since - first.since <= timing.CORRELATED_S]
+        group = [v for v in accused[index:] if v.since - first.since <= timing.correlated_s]
         if len(group) > len(together):
             together = group
     if len(together) < needed:
         return dict(verdicts)
     names = ", ".join(v.name for v in together)
     why = (
-        f"{len(together)} of {len(verdicts)} children became suspect within {timing.CORRELATED_S:.0f} s ({names}): "
+        f"{len(together)} of {len(verdicts)} children became suspect within {timing.correlated_s:.0f} s ({names}): "
         "look at what they share first"
     )
-    canary = together[0].name if now - together[-1].since >= timing.CANARY_S else ""
+    canary = together[0].name if now - together[-1].since >= timing.canary_s else ""
     result = dict(verdicts)
     for verdict in together:
         if verdict.action in _COSTLY and verdict.name != canary:

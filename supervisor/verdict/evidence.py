@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
-from supervisor.verdict.timing import Observer
+from supervisor.verdict.timing import SEEDS, Observer, Timing
 from supervisor.words import ExitReason, State
 
-POINT_EVERY_S = 0.5  # spacing of the remembered kernel readings
-POINTS = 40  # so about 20 s are remembered
+POINTS = 40  # remembered kernel readings, `Timing.point_every_s` apart: about 20 s
 
 
 class ActorSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,13 +104,13 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     traces: tuple[Trace, ...] = ()
     points: tuple[Point, ...] = ()
 
-    def add(self, look: Look) -> History:
+    def add(self, look: Look, timing: Timing = SEEDS) -> History:
         """Fold one look. A look older than the last one is ignored; a counter that fell counts as moved."""
         if look.incarnation != self.incarnation:
-            return History(incarnation=look.incarnation).fold(look)
-        return self if look.at < self.at else self.fold(look)
+            return History(incarnation=look.incarnation).fold(look, timing)
+        return self if look.at < self.at else self.fold(look, timing)
 
-    def fold(self, look: Look) -> History:
+    def fold(self, look: Look, timing: Timing = SEEDS) -> History:
         kernel, kernel_at = self.kernel, self.kernel_at
         state_since, disk_since = self.kernel_state_since, self.disk_since
         if look.kernel is not None:
@@ -131,7 +130,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         if look.kernel is not None:
             handled = sum(trace.sample.handled for trace in traces)
             point = Point(look.at, look.kernel.cpu_s, look.kernel.run_delay_s, look.kernel.voluntary, handled)
-            if len(points) >= 2 and look.at - points[-2].at < POINT_EVERY_S:
+            if len(points) >= 2 and look.at - points[-2].at < timing.point_every_s:
                 points = (*points[:-1], point)
             else:
                 points = (*points[-(POINTS - 1) :], point)
@@ -282,6 +281,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[CheckResult, ...] = ()  # the last answer of each declared check
     promises: tuple[PromiseSample, ...] = ()
     observer: Observer = Observer()
+    timing: Timing = SEEDS
     last_exit: ExitReason | None = None
     last_exit_at: float | None = None
     crash_loop: bool = False  # the tree parked it for equal fingerprints (not for a spent budget)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from supervisor.verdict import timing
 from supervisor.verdict.evidence import CheckResult, Evidence, History, PromiseSample, Trace
+from supervisor.verdict.timing import SEEDS, Timing
 
 
 class ActorFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +43,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """One child. None means unknown."""
 
     now: float
+    timing: Timing = SEEDS
     hang_s: float
     suspect_s: float
     gil_s: float
@@ -70,19 +71,19 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return (
             self.cpu is not None
             and self.run_queue is not None
-            and self.run_queue >= timing.RUN_QUEUE
+            and self.run_queue >= self.timing.run_queue
             and self.run_queue > 2 * self.cpu
         )
 
     @property
     def spins(self) -> bool:
         """It wants a good part of a core, whether it gets it or not."""
-        return self.cpu is not None and self.cpu + (self.run_queue or 0.0) >= timing.CPU_SPIN
+        return self.cpu is not None and self.cpu + (self.run_queue or 0.0) >= self.timing.cpu_spin
 
     @property
     def rests(self) -> bool:
         """It neither runs nor wants to."""
-        return self.cpu is not None and self.cpu < timing.CPU_IDLE and (self.run_queue or 0.0) < 0.1
+        return self.cpu is not None and self.cpu < self.timing.cpu_idle and (self.run_queue or 0.0) < 0.1
 
     @property
     def answers(self) -> bool:
@@ -97,7 +98,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         """Rung R1: a ping waits, and no pong came since the loops stand still. Pings are rarer than looks, so at the
         moment of judgement no ping may have waited for the whole window yet."""
         waits = self.pong_silent_s is not None and self.pong_silent_s > 0
-        return waits and (self.pong_age_s is None or self.pong_age_s >= still_s - timing.BEAT_S)
+        return waits and (self.pong_age_s is None or self.pong_age_s >= still_s - self.timing.beat_s)
 
     def silent(self, limit_s: float) -> bool:
         """Rung R1: a ping has gone unanswered for `limit_s`."""
@@ -106,33 +107,34 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 def derive(evidence: Evidence, now: float) -> Facts:
     """All durations and shares of one child; limits already carry the observer's local-health factor."""
-    observer = evidence.observer
+    observer, timing = evidence.observer, evidence.timing
     history = evidence.history
     if history.incarnation != evidence.incarnation:  # a look at somebody who is no more
         history = History(incarnation=evidence.incarnation)
     seen = history.at if history.at > 0 else None
     end = min(history.at, now)
     start = observer.valid_since
-    hang_s = max(evidence.hang_after_s, 0.0) * observer.factor
+    hang_s = max(evidence.hang_after_s, 0.0) * timing.scale * observer.factor
 
     def lasted(since: float | None) -> float:
         return 0.0 if since is None else max(0.0, end - max(since, start))
 
     cpu_s = history.kernel.cpu_s if history.kernel is not None else 0.0
-    kernel_fresh = history.kernel is not None and end - history.kernel_at <= timing.SUSPECT_S
+    kernel_fresh = history.kernel is not None and end - history.kernel_at <= timing.suspect_s
     disk_since = history.kernel_at if history.disk_since is None else history.disk_since
     first = history.traces[0].first_at if history.traces else (history.points[0].at if history.points else end)
-    cpu, run_queue, switches = _shares(history, end - max(hang_s, timing.SUSPECT_S), start)
-    handled, handled_s = _handled(history, start)
+    cpu, run_queue, switches = _shares(history, end - max(hang_s, timing.suspect_s), start, timing)
+    handled, handled_s = _handled(history, start, timing)
     waiting_since, answered_at = evidence.ping.waiting_since, evidence.ping.answered_at
     known = waiting_since is not None or answered_at is not None
     failing, passing = _checks(evidence, now)
     broken, kept = _promises(evidence, now)
     return Facts(
         now=now,
+        timing=timing,
         hang_s=hang_s,
-        suspect_s=min(timing.SUSPECT_S * observer.factor, hang_s),
-        gil_s=max(timing.GIL_S * observer.factor, hang_s),
+        suspect_s=min(timing.suspect_s * observer.factor, hang_s),
+        gil_s=max(timing.gil_s * observer.factor, hang_s),
         look_age_s=None if seen is None else max(0.0, now - seen),
         watched_s=lasted(first),
         kernel_state=history.kernel.state if history.kernel is not None and kernel_fresh else "",
@@ -145,7 +147,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
         if not known
         else (0.0 if waiting_since is None else max(0.0, now - max(waiting_since, start))),
         pong_age_s=None if answered_at is None else max(0.0, now - answered_at),
-        actors=tuple(_actor(trace, lasted, start, end, cpu_s) for trace in history.traces),
+        actors=tuple(_actor(trace, lasted, start, end, cpu_s, timing.fresh_s) for trace in history.traces),
         handled=handled,
         handled_s=handled_s,
         failing=failing,
@@ -155,7 +157,9 @@ def derive(evidence: Evidence, now: float) -> Facts:
     )
 
 
-def _actor(trace: Trace, lasted: Callable[[float | None], float], start: float, end: float, cpu_s: float) -> ActorFacts:
+def _actor(
+    trace: Trace, lasted: Callable[[float | None], float], start: float, end: float, cpu_s: float, fresh_s: float
+) -> ActorFacts:
     sample = trace.sample
     finished_at = max(trace.handled_at if trace.handled_at > trace.first_at else 0.0, sample.last_progress or 0.0)
     return ActorFacts(
@@ -167,15 +171,21 @@ def _actor(trace: Trace, lasted: Callable[[float | None], float], start: float, 
         queue_age_s=lasted(sample.oldest_queued) if sample.queued > 0 else 0.0,
         handled=sample.handled,
         turned=trace.loops_at > trace.first_at and trace.loops_at >= start,
-        works=finished_at > 0 and finished_at >= max(start, end - timing.FRESH_S),
+        works=finished_at > 0 and finished_at >= max(start, end - fresh_s),
         cpu_spent_s=max(0.0, cpu_s - trace.cpu_at_loop_s),
     )
 
 
-def _shares(history: History, since: float, start: float) -> tuple[float | None, float | None, float | None]:
-    """CPU and run-queue shares and the switch rate over the window; unknown below one second of readings."""
+def _shares(
+    history: History, since: float, start: float, timing: Timing
+) -> tuple[float | None, float | None, float | None]:
+    """CPU and run-queue shares and the switch rate over the window; unknown below `shares_s` of readings."""
     points = [point for point in history.points if point.at >= max(since, start)]
-    if len(points) < 2 or points[-1].at - points[0].at < 1.0 or history.at - points[-1].at > timing.SUSPECT_S:
+    if (
+        len(points) < 2
+        or points[-1].at - points[0].at < timing.shares_s
+        or history.at - points[-1].at > timing.suspect_s
+    ):
         return None, None, None
     first, last = points[0], points[-1]
     span = last.at - first.at
@@ -186,8 +196,8 @@ def _shares(history: History, since: float, start: float) -> tuple[float | None,
     )
 
 
-def _handled(history: History, start: float) -> tuple[int, float]:
-    points = [point for point in history.points if point.at >= max(start, history.at - timing.FRESH_S)]
+def _handled(history: History, start: float, timing: Timing) -> tuple[int, float]:
+    points = [point for point in history.points if point.at >= max(start, history.at - timing.fresh_s)]
     if len(points) < 2:
         return 0, 0.0
     return max(0, points[-1].handled - points[0].handled), points[-1].at - points[0].at
@@ -200,7 +210,8 @@ def _checks(evidence: Evidence, now: float) -> tuple[tuple[CheckResult, ...], tu
     valid = [
         result
         for result in evidence.checks
-        if result.at >= since and now - result.at <= timing.FRESH_S + timing.CHECK_FRESH * result.every_s
+        if result.at >= since
+        and now - result.at <= evidence.timing.fresh_s + evidence.timing.check_fresh * result.every_s
     ]
     failing = tuple(result for result in valid if not result.ok and (result.explained or result.failures >= 2))
     return failing, tuple(result for result in valid if result.ok)

@@ -7,7 +7,6 @@ decided in one place (conviction.py), and whether to act on one child while many
 
 from __future__ import annotations
 
-from supervisor.verdict import timing
 from supervisor.verdict.conviction import correlate
 from supervisor.verdict.evidence import Evidence
 from supervisor.verdict.facts import derive
@@ -44,6 +43,6 @@ def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Ve
         cause_since=cause_since,
         action=found.action,
         withheld=found.withheld,
-        next_review=now + max(found.review_s, timing.TICK_S),
+        next_review=now + max(found.review_s, evidence.timing.tick_s),
         actor=found.actor,
     )

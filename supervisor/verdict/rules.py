@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from supervisor.verdict import timing
 from supervisor.verdict.conviction import all_turn, convict, frozen
 from supervisor.verdict.evidence import CheckResult, Evidence
 from supervisor.verdict.facts import Facts
@@ -132,7 +131,7 @@ def _kernel_state(evidence: Evidence, facts: Facts, previous: Verdict | None) ->
         return Finding(
             kind=VerdictKind.UNSURE, cause="exit-pending", reason=f"pid {pid} has ended; its exit is awaited"
         )
-    if facts.kernel_state == "T" and held_s >= timing.STOPPED_S:
+    if facts.kernel_state == "T" and held_s >= facts.timing.stopped_s:
         what = f"pid {pid} is stopped (state T) for {held_s:.1f} s"
         tried_s = (
             facts.now - max(previous.cause_since, evidence.observer.valid_since)
@@ -157,7 +156,7 @@ def _kernel_state(evidence: Evidence, facts: Facts, previous: Verdict | None) ->
             kernel=what,
             action=Action.KILL,
         )
-    if facts.disk_s >= timing.UNINTERRUPTIBLE_S and not all_turn(facts):
+    if facts.disk_s >= facts.timing.uninterruptible_s and not all_turn(facts):
         what = f"a thread of pid {pid} is in uninterruptible sleep (state D) for {facts.disk_s:.1f} s"
         return convict(
             facts, frozen(facts, facts.hang_s), cause="uninterruptible", reason=what, kernel=what, action=Action.KILL
@@ -170,11 +169,11 @@ def _starting(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | 
     if evidence.state not in (State.STARTING, State.RUNNING):
         return None
     age_s = facts.now - max(evidence.state_since, evidence.observer.valid_since)
-    budget_s = evidence.start_timeout_s * evidence.observer.factor
+    budget_s = evidence.start_timeout_s * evidence.timing.scale * evidence.observer.factor
     quiet_s = min([actor.still_s for actor in facts.actors] + [actor.flat_s for actor in facts.actors] + [age_s])
     runs = facts.cpu is not None and not facts.rests
-    moving = quiet_s < timing.MARK_S * evidence.observer.factor or runs
-    if age_s <= budget_s or (moving and age_s <= budget_s * timing.START_CAP):
+    moving = quiet_s < facts.timing.mark_s * evidence.observer.factor or runs
+    if age_s <= budget_s or (moving and age_s <= budget_s * facts.timing.start_cap):
         cause = "" if moving else "quiet"
         return Finding(
             kind=VerdictKind.STARTING,
@@ -247,14 +246,14 @@ def _ladder(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | No
             withheld="dump+kill: the host starves it; a restart would add load",
             actor=worst.name,
         )
-    if facts.disk_s > 0 and worst.still_s < timing.UNINTERRUPTIBLE_S:
+    if facts.disk_s > 0 and worst.still_s < facts.timing.uninterruptible_s:
         return Finding(
             kind=VerdictKind.BUSY,
             cause="disk-wait",
             reason=f"{names} has not turned for {worst.still_s:.1f} s; a thread waits for the disk or another device "
-            f"(state D for {facts.disk_s:.1f} s, limit {timing.UNINTERRUPTIBLE_S:.0f} s)",
+            f"(state D for {facts.disk_s:.1f} s, limit {facts.timing.uninterruptible_s:.0f} s)",
             withheld="dump+kill: the kernel makes it wait",
-            review_s=timing.UNINTERRUPTIBLE_S - worst.still_s,
+            review_s=facts.timing.uninterruptible_s - worst.still_s,
             actor=worst.name,
         )
     if all_frozen and facts.mute(min(actor.still_s for actor in stuck)):
@@ -279,7 +278,7 @@ def _ladder(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | No
         return convict(facts, stuck, cause=cause, reason=reason, kernel=_resting(facts), action=Action.KILL)
     if facts.spins:
         cause = "livelock"
-    elif len(stuck) > 1 and max(a.still_s for a in stuck) - min(a.still_s for a in stuck) <= timing.SUSPECT_S:
+    elif len(stuck) > 1 and max(a.still_s for a in stuck) - min(a.still_s for a in stuck) <= facts.timing.suspect_s:
         cause = "deadlock"
     else:
         cause = "actor-stuck"
@@ -329,7 +328,7 @@ def _suspicion(facts: Facts) -> Finding | None:
             kind=VerdictKind.BUSY if facts.starved else VerdictKind.UNSURE,
             cause="starved" if facts.starved else "loop-silent",
             reason=f"the loop of {worst.name} has not turned for {worst.still_s:.1f} s "
-            f"(beat {timing.BEAT_S} s, limit {facts.hang_s:.1f} s); {_cpu_words(facts)}",
+            f"(beat {facts.timing.beat_s} s, limit {facts.hang_s:.1f} s); {_cpu_words(facts)}",
             review_s=left_s,
             actor=worst.name,
         )
@@ -390,7 +389,7 @@ def _function(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding:
             speaks_against=(good,),
             withheld="restart: a failing check restarts nothing",
         )
-    late = [actor for actor in facts.actors if actor.queue_age_s > timing.QUEUE_GOAL_S * evidence.observer.factor]
+    late = [actor for actor in facts.actors if actor.queue_age_s > facts.timing.queue_goal_s * evidence.observer.factor]
     if late:
         worst = max(late, key=lambda actor: actor.queue_age_s)
         return Finding(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.verdict import (
+    SEEDS,
     Action,
     ActorSample,
     CheckResult,
@@ -651,3 +652,23 @@ def test_a_kept_promise_never_makes_a_verdict_worse(told: Evidence, before: Verd
     better = msgspec.structs.replace(told, promises=(FRESH,))
 
     assert badness(judge(better, NOW, before)) <= badness(judge(told, NOW, before))
+
+
+# -- time scale ------------------------------------------------------------------------------------------------------
+
+
+def test_a_house_that_lives_ten_times_faster_has_a_tenth_of_every_limit_but_those_of_physics() -> None:
+    fast = SEEDS.scaled(0.1)
+    assert fast.suspect_s == pytest.approx(0.3)
+    assert fast.gil_s == pytest.approx(1.0)
+    assert fast.late_s == 0.25
+    assert fast.shares_s == 0.15
+    assert fast.cpu_spin == SEEDS.cpu_spin
+    assert fast.factor_max == SEEDS.factor_max
+    assert SEEDS.scaled(1.0) == SEEDS
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(1.0, VerdictKind.BUSY), (0.5, VerdictKind.HUNG)])
+def test_the_same_silence_is_judged_by_the_limits_of_its_house(scale: float, kind: VerdictKind) -> None:
+    told = evidence(watched(stuck_s=4.0, in_hand_s=4.0, cpu=0.0), timing=SEEDS.scaled(scale))
+    assert judge(told, NOW).kind is kind
