@@ -72,7 +72,7 @@ def _not_running(evidence: Evidence, facts: Facts, previous: Verdict | None) -> 
             )
         return Finding(
             kind=VerdictKind.CRASHED,
-            cause="restart budget spent",
+            cause="budget-spent",
             reason=f"its restart budget is spent, parked until released; {how}",
             withheld="restart: the budget is spent",
             review_s=60.0,
@@ -96,10 +96,12 @@ def _cause_of_exit(evidence: Evidence) -> str:
         return str(prior(last.crash.exceptions, message=last.crash.message, phase=last.crash.phase))
     if last.signal is not None:
         native = exit_words(last) in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS")
-        return "native crash" if native else "foreign kill"
+        return "native" if native else "foreign-kill"
     if last.kind is ExitKind.START_TIMEOUT:
-        return "start timeout"
-    return exit_words(last)
+        return "start-timeout"
+    if last.kind is ExitKind.START_FAILED:
+        return "start-failed"
+    return "unknown" if last.code is None else "exit-code" if last.code else "exit-0"
 
 
 def _not_looked_at(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
@@ -204,7 +206,7 @@ def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding 
         kind = VerdictKind.CHECK_FAULT if check.explained else VerdictKind.UNSURE
         return Finding(
             kind=kind,
-            cause=check.reason or "check fails",
+            cause=(check.reason or "unexplained") if check.explained else "check-unexplained",
             reason=f"{_check_words(check)}; {alive}, no other witness",
             speaks_for=(_check_words(check),),
             withheld="restart: a failing check restarts nothing",

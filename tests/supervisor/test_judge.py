@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from supervisor.verdict import (
     correlate,
     judge,
 )
+from supervisor.verdict.causes import CAUSES
 from supervisor.verdict.evidence import POINTS
 from supervisor.words import CrashRecord, ExitKind, ExitReason, State, VerdictKind
 
@@ -190,7 +192,7 @@ LIVE = [
     ("look at a former life", {}, {"incarnation": 4}, VerdictKind.UNSURE, "no-look", Action.NONE),
     # --- a program without vitals
     ("check only", {"vitals": False}, {"ping": Ping(), "checks": (PASSING,)}, VerdictKind.HEALTHY, "", Action.NONE),
-    ("red check only", {"vitals": False}, {"ping": Ping(), "checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "handler error", Action.NONE),
+    ("red check only", {"vitals": False}, {"ping": Ping(), "checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "check-unexplained", Action.NONE),
     ("wrong check only", {"vitals": False}, {"ping": Ping(), "checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.NONE),
     ("promise only", {"vitals": False}, {"ping": Ping(), "promises": (BROKEN,)}, VerdictKind.DEGRADED, "stale", Action.NONE),
     # --- we cannot tell, and it is our fault
@@ -265,12 +267,12 @@ DOWN = [
     ("temporary, ended", {"state": State.STOPPED, "last_exit": ExitReason(kind=ExitKind.NORMAL, code=0)}, VerdictKind.STOPPED, "ended"),
     ("waits", {"state": State.WAITING}, VerdictKind.STARTING, "waiting"),
     ("crash loop", {"state": State.QUARANTINED, "crash_loop": True, "last_exit": BUG}, VerdictKind.CRASH_LOOP, "code"),
-    ("budget spent", {"state": State.QUARANTINED, "last_exit": BUG}, VerdictKind.CRASHED, "restart budget spent"),
+    ("budget spent", {"state": State.QUARANTINED, "last_exit": BUG}, VerdictKind.CRASHED, "budget-spent"),
     ("crashed", {"state": State.RESTARTING, "last_exit": BUG}, VerdictKind.CRASHED, "code"),
-    ("exit code", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.CRASHED, code=3)}, VerdictKind.CRASHED, "code 3"),
-    ("foreign kill", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.KILLED, signal=signal.SIGKILL)}, VerdictKind.CRASHED, "foreign kill"),
-    ("native crash", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.KILLED, signal=signal.SIGSEGV)}, VerdictKind.CRASHED, "native crash"),
-    ("start timeout", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.START_TIMEOUT)}, VerdictKind.CRASHED, "start timeout"),
+    ("exit code", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.CRASHED, code=3)}, VerdictKind.CRASHED, "exit-code"),
+    ("foreign kill", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.KILLED, signal=signal.SIGKILL)}, VerdictKind.CRASHED, "foreign-kill"),
+    ("native crash", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.KILLED, signal=signal.SIGSEGV)}, VerdictKind.CRASHED, "native"),
+    ("start timeout", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.START_TIMEOUT)}, VerdictKind.CRASHED, "start-timeout"),
     ("convicted", {"state": State.RESTARTING, "last_exit": ExitReason(kind=ExitKind.HUNG, signal=signal.SIGKILL)}, VerdictKind.HUNG, "convicted"),
     ("unknown end", {"state": State.RESTARTING}, VerdictKind.CRASHED, "unknown"),
     ("zombie thread", {"state": State.ZOMBIE}, VerdictKind.HUNG, "zombie"),
@@ -567,7 +569,7 @@ def test_every_evidence_gets_a_verdict_with_a_reason_and_a_review(told: Evidence
     verdict = judge(told, NOW, before)
 
     assert verdict.reason
-    assert verdict.cause != "no-rule"
+    assert verdict.cause in CAUSES.get(verdict.kind, {verdict.cause})
     assert NOW < verdict.next_review < NOW + 3600
     assert verdict.since <= NOW
     assert verdict == judge(told, NOW, before)
@@ -672,3 +674,13 @@ def test_a_house_that_lives_ten_times_faster_has_a_tenth_of_every_limit_but_thos
 def test_the_same_silence_is_judged_by_the_limits_of_its_house(scale: float, kind: VerdictKind) -> None:
     told = evidence(watched(stuck_s=4.0, in_hand_s=4.0, cpu=0.0), timing=SEEDS.scaled(scale))
     assert judge(told, NOW).kind is kind
+
+
+def test_every_cause_word_is_explained_to_the_operator() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "health.md").read_text()
+    table = page.partition("\n## Causes\n")[2].partition("\n## ")[0]
+    rows = {row.split("`")[1]: row for row in table.splitlines() if row.startswith("| `")}
+    missing = [
+        (kind, word) for kind, words in CAUSES.items() for word in words if word and f"`{word}`" not in rows[kind]
+    ]
+    assert not missing
