@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from supervisor.evidence import crash, holders, vitals
+from supervisor.evidence import crash, echo, holders, vitals
 from supervisor.plan import NodeBoot
 from supervisor.runtime import bus, link, locks, log, process
 from supervisor.runtime.group import Group, News
@@ -72,6 +72,9 @@ class _Node:
                 answer=self._tell_root,
                 complain=self.log.warning,
             )
+            mute = echo.serve(context, boot.endpoint)
+            if mute:
+                self.log.warning(mute)
             path = self.home / "vitals" / vitals.file_name(boot.name)
             page = vitals.Page(path, boot.incarnation, tuple(names), boot.promises, boot.depends, boot.name)
             if boot.group is not None:

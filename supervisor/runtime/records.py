@@ -48,7 +48,7 @@ class Records:
     def __init__(self, home: Path, log: Log, publish: Callable[[dict[str, Any]], None]) -> None:
         self._home, self._log, self._publish = home, log, publish
         self._ring: deque[dict[str, Any]] = deque(maxlen=KEPT)
-        self._n = 0
+        self.said = 0  # records so far
         self.recorder: evidence.Recorder | None = None  # the evidence log, if one is written
         (home / "logs").mkdir(parents=True, exist_ok=True)
         self._file = RotatingFileHandler(home / "logs" / "events.jsonl", maxBytes=MAX_BYTES, backupCount=OLD_FILES)
@@ -101,8 +101,8 @@ class Records:
 
     def say(self, fields: dict[str, Any], *, warn: bool = False) -> None:
         """Number, keep, publish and log one map with at least `kind`, `id`, `at` and `sentence`."""
-        self._n += 1
-        record = {"n": self._n, **fields}
+        self.said += 1
+        record = {"n": self.said, **fields}
         self._ring.append(record)
         line = json.dumps(record, default=str)
         self._file.emit(logging.LogRecord("events", logging.INFO, "", 0, "%s", (line,), None))

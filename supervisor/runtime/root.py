@@ -24,7 +24,7 @@ import msgspec
 
 from supervisor import plan as plans
 from supervisor.events import Cause, SupervisionKind, supervision
-from supervisor.evidence import holders, vitals
+from supervisor.evidence import echo, holders, vitals
 from supervisor.evidence import record as evidence
 from supervisor.evidence.checks import Checks
 from supervisor.moves import Boot, ChildView, Order, Remember, Report, Shutdown, Verb
@@ -38,7 +38,7 @@ from supervisor.runtime.freshness import Inputs
 from supervisor.runtime.heartwatch import HEART_PID, HeartWatch
 from supervisor.runtime.inside import Inside
 from supervisor.runtime.life import Life
-from supervisor.runtime.loop import Loop
+from supervisor.runtime.loop import Loop, Timer
 from supervisor.runtime.monitors import Monitors, Watcher
 from supervisor.runtime.nursery import Birth, Nursery
 from supervisor.runtime.phasing import Phasing
@@ -55,6 +55,8 @@ from supervisor.words import ExitReason
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 69, 75, 78
 SHUTDOWN_S = 25.0  # the total deadline of an orderly end; the heart waits 30 s
 STATUS_PER_CHILD_S = 0.01
+STATUS_CALM_S = 15.0
+BUSY_S = 8.0  # after the last record; the weights of new processes are known by then
 INPUTS_EVERY_S = 5.0  # somebody is quarantined: has what it ran with changed?
 TRIED_AGAIN = "is tried again: code, models or configuration are others than when it was quarantined"
 
@@ -122,6 +124,7 @@ class Root(runner.Owner):
         self.checks = Checks({**{id: child.checks for id, child in children.items()}, **asked})
         needs.pace = self.checks.pace
         self.watch.witness.leftovers.known = self._known
+        self.watch.witness.endpoint = lambda id: plans.endpoint_of(plan.sockets, id)
         self.side = Side(home, self.log)
         self.heart = HeartWatch(home, self.log) if os.environ.get(HEART_PID) else None
         self.begun_at = time.monotonic()
@@ -143,7 +146,9 @@ class Root(runner.Owner):
             plan.phases,
         )
         self._stranger = 0
-        self._looked_at = self._offered_at = 0.0
+        self._looked_at = self._offered_at = self._busy_until = 0.0
+        self._said = 0
+        self._next_tick: Timer | None = None
         self._over = False
 
     def run(self) -> int:
@@ -282,6 +287,7 @@ class Root(runner.Owner):
         record = action.record
         self.monitors.reported(record)
         self.watch.touch(record.id)
+        self._hasten()
         if record.kind is SupervisionKind.QUARANTINED:
             self.watch.parked[record.id] = record.cause
             parked = memory.Parked(cause=record.cause, why=record.detail, inputs=self.inputs_now.digest)
@@ -311,7 +317,8 @@ class Root(runner.Owner):
         self._remember(self.intent.forget, id)
         self._remember(memory.readdress, self.home, id, None)
         socket = plans.endpoint_of(self.plan.sockets, id).removeprefix("ipc://")
-        for leftover in (Path("vitals", vitals.file_name(id)), Path("run", f"{id.replace(':', '_')}.lock"), socket):
+        sockets = (socket, socket + echo.SUFFIX)
+        for leftover in (Path("vitals", vitals.file_name(id)), Path("run", f"{id.replace(':', '_')}.lock"), *sockets):
             (self.home / leftover).unlink(missing_ok=True)
 
     def gave_up(self, reason: str) -> None:
@@ -324,6 +331,7 @@ class Root(runner.Owner):
         self.nursery.close()
         self.checks.stop(1.0)
         self.side.stop()
+        self.watch.witness.knocker.close()
         self.control.drain()
         self._over = True
         self.control.close()
@@ -333,16 +341,27 @@ class Root(runner.Owner):
     # -- the ticks ------------------------------------------------------------------------------------------------
 
     def _at_tick(self, due: float) -> None:
-        self.loop.at(due, lambda: self._tick(due))
+        self._next_tick = self.loop.at(due, lambda: self._tick(due))
+
+    def _hasten(self) -> None:
+        """Something was reported: what it means is judged within half a tick, not at the end of a calm pause."""
+        soon = time.monotonic() + self.watch.tick_s / 2
+        if self._next_tick is not None and self._next_tick.due > soon:
+            self._next_tick.cancel()
+            self._at_tick(soon)
 
     def _tick(self, due: float) -> None:
         now = time.monotonic()
-        self._at_tick(max(due + self.watch.tick_s, now + self.watch.tick_s / 2))  # a late tick is not made up for
-        for answer in self.checks.drain():
-            self.watch.heard(answer)
-        self._on_control()
-        for verdict, before in self.watch.tick(due, now, self.runner.lives):
-            self.convictions.judged(verdict, before, now)
+        self._next_tick = None
+        try:
+            for answer in self.checks.drain():
+                self.watch.heard(answer)
+            self._on_control()
+            for verdict, before in self.watch.tick(due, now, self.runner.lives):
+                self.convictions.judged(verdict, before, now)
+        finally:
+            pause_s = self.watch.pause_s
+            self._at_tick(max(due + pause_s, now + pause_s / 2))  # a late tick is not made up for
 
     def _at_second(self, due: float) -> None:
         self.loop.at(due, lambda: self._second(due))
@@ -355,8 +374,11 @@ class Root(runner.Owner):
         for id in self.watch.wants_pings():
             if id in lives:
                 lives[id].ping(now)
-        # The file is for the day the root is wedged: with many children it is written less often than it costs.
-        if now - self._offered_at >= max(PING_EVERY_S, (len(self.watch.seen) + len(self.inside)) * STATUS_PER_CHILD_S):
+        # The file is for the day the root is wedged: written while something happens, and rarely while nothing does.
+        if self.records.said != self._said:
+            self._said, self._busy_until = self.records.said, now + BUSY_S
+        every_s = PING_EVERY_S if now < self._busy_until else STATUS_CALM_S
+        if now - self._offered_at >= max(every_s, (len(self.watch.seen) + len(self.inside)) * STATUS_PER_CHILD_S):
             self._offered_at = now
             self.side.offer(self.desk.status(), tuple(life.pid for life in lives.values() if life.pid))
         self._sweep()

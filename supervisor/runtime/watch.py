@@ -1,8 +1,8 @@
 """The eye of the root: looks at every child, asks the judge, and says what to do. It touches nobody itself.
 
-Ten times a second it glances at the dials of some nodes (a microsecond each, twice a second for each node). Whoever is
+Once or twice a second it glances at the dials of each node, a few microseconds each. Whoever is
 seen to stand still, sits on old work, owes an output, or was reported about, is *restless*: looked at with the kernel's
-numbers and judged in every tick. Calm ones get that once in twelve seconds: fifty healthy nodes cost next to nothing.
+numbers and judged in every tick. Calm ones get that four times a minute: fifty healthy nodes cost next to nothing.
 Its own lateness is part of the evidence: a root that was late saw nothing. What is gathered of one child, and how,
 witness.py knows.
 """
@@ -27,18 +27,23 @@ from supervisor.spec import ChildSpec
 from supervisor.verdict import SEEDS, CheckResult, Evidence, Look, Observer, Verdict, correlate, judge
 from supervisor.words import VerdictKind
 
-TICK_S = 0.1  # the root looks this often
+TICK_S = 0.1  # the root looks this often …
+TICK_CALM_S = 0.25  # … and this often while nobody is restless
 KERNEL_EVERY_S = 1.0  # of a restless one without a bad verdict; of one with such a verdict, every time
-CALM_EVERY_S = 12.0  # a calm one is looked at and judged in full
+CALM_EVERY_S = 15.0  # a calm one is looked at and judged in full
 GLANCE_EVERY_S = 0.5
+GLANCE_MANY_S = 1.0
+MANY = 15  # with more children than that each is glanced at half as often
 DOWN_EVERY_S = 1.0  # one that is down changes by reports only, but for the words about its next retry
 SETTLED_S = 10.0  # a verdict that has stood so long, and is no suspicion of a hang, is judged again …
 SETTLED_EVERY_S = 0.5  # … this often
 UNEASY_S = 3.5
 PING_EVERY_S = 1.0  # a restless one
-PING_CALM_S = 4.0
+PING_BEFORE_S = 0.5  # a calm one is pinged so long before its look: nobody wakes for more
+CALM_KERNEL_EVERY_S = 25.0  # and its kernel numbers are read at every other look
 LOOKS = 100  # restless ones per tick; a look with its judgement costs 0.3 ms
 CALM_LOOKS = 4  # calm ones per tick
+GLANCES = 100  # per tick, or a quarter of all
 NEVER_SETTLED = frozenset({VerdictKind.HUNG, VerdictKind.UNSURE, VerdictKind.STARTING, VerdictKind.OBSERVER_STALL})
 
 
@@ -64,8 +69,11 @@ class Watch:
         self.parked: dict[str, Cause] = self.witness.parked  # why a child was last quarantined, as the tree said
         self._home, self._find = home, find
         self._restless: dict[str, None] = {}
-        self._turns, self._glances, self._pings = _Ring(self.seen), _Ring(self.seen), _Ring(self.seen)
-        self._owed = 0.0  # calm looks that are due, a fraction per tick
+        self._turns, self._glances = _Ring(self.seen), _Ring(self.seen)
+        self._owed = 0.0  # calm looks that are due
+        self._ticked_at = 0.0
+        self._glanced_at = 0.0
+        self._pinged: deque[tuple[float, str]] = deque()  # calm ones that are looked at then
         self._asleep = host.asleep_s()
         for id, spec in children.items():
             self.know(id, spec)
@@ -96,6 +104,8 @@ class Watch:
     def tick(self, due: float, now: float, lives: Mapping[str, Life]) -> list[tuple[Verdict, Verdict | None]]:
         """Look and judge. Returns (verdict, the one before) of every child that was judged in this tick."""
         self._observe(due, now)
+        elapsed_s, self._ticked_at = min(1.0, now - self._ticked_at), now
+        self._owed = min(CALM_LOOKS, self._owed + len(self.seen) * elapsed_s / (CALM_EVERY_S * self.scale))
         self._glance_at_some(now, lives)
         self._question(now, lives)
         judged: dict[str, Verdict] = {}
@@ -108,7 +118,7 @@ class Watch:
                 continue
             suspect = seen.verdict is None or seen.verdict.kind not in CALM
             if life is not None and life.pid is not None:
-                every_s = KERNEL_EVERY_S * self.scale
+                every_s = (KERNEL_EVERY_S if id in self._restless else CALM_KERNEL_EVERY_S) * self.scale
                 self.witness.look(seen, life, life.pid, now, suspect=suspect, kernel_every_s=every_s)
             elif seen.actors:
                 seen.actors, seen.rates, seen.cpu_ratio = [], (0.0, 0.0), 0.0
@@ -153,6 +163,11 @@ class Watch:
                 seen.actors = seen.reader.read(life.incarnation)
                 self.witness.count(seen, now)
 
+    @property
+    def pause_s(self) -> float:
+        """How long until the next tick."""
+        return self.tick_s if self._restless else TICK_CALM_S * self.scale
+
     def worked(self, id: str, incarnation: int) -> bool:
         """Whether an actor of this incarnation marked progress after it was ready. The page outlives its writer."""
         seen = self.seen.get(id)
@@ -161,9 +176,8 @@ class Watch:
         return any(0 < actor.ready_ns < actor.last_progress_ns for actor in seen.reader.read(incarnation))
 
     def wants_pings(self) -> tuple[str, ...]:
-        """Whom to ping this second: the restless, and some of the calm in turn."""
-        calm = self._pings.next(math.ceil(len(self.seen) * PING_EVERY_S / PING_CALM_S))
-        return tuple(dict.fromkeys((*self._restless, *calm)))
+        """Whom to ping this second: the restless. A calm one is pinged before its look."""
+        return tuple(self._restless)
 
     def _observe(self, due: float, now: float) -> None:
         asleep = host.asleep_s()
@@ -181,12 +195,17 @@ class Watch:
                 del self._restless[id]
                 self._restless[id] = None
         chosen = [id for id in chosen if now - self.seen[id].judged_at >= self._patience(id, now, lives)]
-        self._owed = min(CALM_LOOKS, self._owed + len(self.seen) * TICK_S / CALM_EVERY_S)
-        if self._owed >= 1.0:
+        while self._pinged and now >= self._pinged[0][0]:
+            id = self._pinged.popleft()[1]
+            if id in self.seen and id not in self._restless:
+                chosen.append(id)
+        if self._owed >= min(CALM_LOOKS, len(self.seen)):  # several at once: a cold processor costs more than the work
             for id in self._turns.next(int(self._owed)):
                 self._owed -= 1.0
                 if id not in self._restless:
-                    chosen.append(id)
+                    self._pinged.append((now + PING_BEFORE_S * self.scale, id))
+                    if id in lives:
+                        lives[id].ping(now)
         return chosen
 
     def _patience(self, id: str, now: float, lives: Mapping[str, Life]) -> float:
@@ -199,8 +218,13 @@ class Watch:
         return SETTLED_EVERY_S * self.scale if now >= self.seen[id].uneasy_until else 0.0
 
     def _glance_at_some(self, now: float, lives: Mapping[str, Life]) -> None:
-        """A fifth of all, so that each is glanced at twice a second."""
-        for id in self._glances.next(math.ceil(len(self.seen) * TICK_S / GLANCE_EVERY_S)):
+        """Once or twice a second at each, many at once: what is warm costs a tenth of what is cold."""
+        if not self._glances.left:
+            every_s = GLANCE_EVERY_S if len(self.seen) <= MANY else GLANCE_MANY_S
+            if now - self._glanced_at < every_s * self.scale - self.tick_s / 2:
+                return
+            self._glanced_at = now
+        for id in self._glances.next(max(GLANCES, math.ceil(len(self.seen) / 4))):
             life, seen = lives.get(id), self.seen[id]
             if life is None or not life.is_node or seen.reader.calm(life.incarnation, now):
                 continue
@@ -253,6 +277,11 @@ class _Ring:
     def __init__(self, names: Mapping[str, object]) -> None:
         self._names = names
         self._left: deque[str] = deque()  # of this round
+
+    @property
+    def left(self) -> bool:
+        """Whether this round is not over."""
+        return bool(self._left)
 
     def next(self, most: int) -> list[str]:
         """The next few, fewer at the end of a round."""

@@ -17,6 +17,7 @@ import msgspec
 
 from supervisor.events import Cause
 from supervisor.evidence import host, kernel, vitals
+from supervisor.evidence.echo import AGAIN_S, Knocker
 from supervisor.evidence.tables import DependencyVitals, PromiseVitals
 from supervisor.moves import ChildView
 from supervisor.runtime.leftovers import Leftovers
@@ -38,6 +39,7 @@ SERVED_LEAST = 3  # timed messages before a mean is worth comparing
 SERVED_FOR_S = 60.0
 NO_PAGE_S = 2.0  # ready for so long and no page
 CALM = frozenset({VerdictKind.HEALTHY, VerdictKind.STOPPED})
+SUSPECTS = frozenset({VerdictKind.HUNG, VerdictKind.UNSURE})
 WORKING = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY})
 _NS = 1e-9
 
@@ -102,6 +104,8 @@ class Witness:
         self.needs = Needs(time_scale, find)
         self.questions = Questions()
         self.leftovers = Leftovers(home)
+        self.knocker = Knocker()
+        self.endpoint: Callable[[str], str] | None = None  # where a node publishes; set by the root
         self.parked: dict[str, Cause] = {}
         self.sentinel_late_s: Callable[[float], float | None] = lambda now: None
         self._home, self._seen, self._find, self._fold, self._scale = home, seen, find, fold, time_scale
@@ -125,6 +129,7 @@ class Witness:
         self.needs.forget(id)
         self.questions.forget(id)
         self.leftovers.forget(id)
+        self.knocker.leave(id)
         self.parked.pop(id, None)
         kind = self._kinds.pop(id, None)
         if kind is not None:
@@ -132,6 +137,7 @@ class Witness:
 
     def ended(self, id: str, incarnation: int, reason: ExitReason, lived_s: float, worked: bool, inputs: str) -> None:
         """An incarnation's end, at the moment the kernel told of it."""
+        self.knocker.leave(id)
         seen, now = self._seen.get(id), time.monotonic()
         if seen is None:
             return
@@ -240,6 +246,7 @@ class Witness:
             next_retry_at=view.next_retry_at,
             hang_after_s=seen.spec.hang_after_s,
             start_timeout_s=seen.spec.start_timeout_s,
+            echo=self._knock(seen, life, now) if life is not None and life.is_node else Ping(),
             canaries=self.questions.samples(view.id) if alive else (),
             dependencies=self.needs.samples(seen.spec, seen.calls, now),
             deaths=seen.deaths,
@@ -250,6 +257,14 @@ class Witness:
             orders_unread_s=now - life.unread_since if life is not None and life.unread_since else 0.0,
             blind=self._blind(seen, life, now) if alive and life is not None else "",
         )
+
+    def _knock(self, seen: Seen, life: Life, now: float) -> Ping:
+        """Rung R0, of suspects only; whoever is calm again is left alone."""
+        suspect = now < seen.uneasy_until or (seen.verdict is not None and seen.verdict.kind in SUSPECTS)
+        if not suspect or life.ready_at is None or self.endpoint is None:
+            self.knocker.leave(life.id)
+            return Ping()
+        return self.knocker.knock(life.id, life.incarnation, self.endpoint(life.id), now, AGAIN_S * self._scale)
 
     def _promises(self, seen: Seen, now: float) -> tuple[PromiseSample, ...]:
         if not seen.promises:
