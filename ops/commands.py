@@ -30,9 +30,11 @@ app = typer.Typer(
 journal_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look inside what was recorded.")
 venue_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Drive exchange simulators.")
 ess_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The emergency stop.")
+bench_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure the supervisor (source checkout).")
 app.add_typer(journal_app, name="journal")
 app.add_typer(venue_app, name="venue")
 app.add_typer(ess_app, name="ess")
+app.add_typer(bench_app, name="bench")
 
 Home = Annotated[str | None, typer.Option("--home", help="State on disk; else $QT_HOME, else ./var.")]
 Output = Annotated[str, typer.Option("-o", "--output", help="table, wide or json (scripts: json only).")]
@@ -327,6 +329,27 @@ def ess_reset(
     from ops.ess import reset
 
     return reset(_home(home), reason, confirm)
+
+
+@bench_app.callback()
+def bench() -> None:
+    """Measure the supervisor against what is known to be true."""
+
+
+@bench_app.command("verdicts")
+def bench_verdicts(
+    catalogue: Annotated[str | None, typer.Option("--catalogue", help="Folder of scenarios; else the shipped.")] = None,
+    only: Annotated[str, typer.Option("--only", help="Some of them: A01,C*.")] = "",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=1000, help="Runs of each, at other moments.")] = 1,
+    load: Annotated[str, typer.Option("--load", help="idle, 2x or 8x: busy processes per core.")] = "idle",
+    scale: Annotated[float, typer.Option("--scale", help="Of all times; 0.1 lives ten times faster.")] = 1.0,
+    keep: Annotated[str | None, typer.Option("--keep", help="Folder for the evidence of every run.")] = None,
+    output: Plain = "text",
+) -> int:
+    """Labelled faults against a real root. Exit 0 when every gate holds, 1 when one fails, 78 without a scenario."""
+    from ops.bench import verdicts
+
+    return verdicts(catalogue, only, seeds, load, scale, _one_of(output, ("text", "json"), "--output"), keep)
 
 
 def run() -> int:

@@ -1,0 +1,74 @@
+"""`qt bench verdicts`: the labelled fault catalogue against a real root, as a table or JSON. Needs a source checkout.
+
+Progress goes to stderr, one line a run; the report to stdout, once. The benches stand beside the product, not in it: an
+installed wheel has none and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ops import HOUSE
+from supervisor.terminal import BAD_CONFIG, NO_INPUT, OK, REFUSED, USAGE, Refusal
+
+if TYPE_CHECKING:
+    from benchmarks.verdicts.story import Outcome
+
+LOADS = ("idle", "2x", "8x")
+SLOWEST, FASTEST = 10.0, 0.05
+
+
+def verdicts(
+    catalogue: str | None, only: str, seeds: int, load: str, scale: float, output: str, keep: str | None
+) -> int:
+    """Play, score, print. Exit 0 when every gate holds, 1 when one fails or a scenario is broken, 78 when all are."""
+    if not (HOUSE / "benchmarks" / "verdicts").is_dir():
+        raise Refusal(NO_INPUT, f"there is no bench in {HOUSE}; the source has it, an installed package has not")
+    if load not in LOADS:
+        raise Refusal(USAGE, f"--load {load!r} is unknown; known are {', '.join(LOADS)}")
+    if not FASTEST <= scale <= SLOWEST:
+        raise Refusal(USAGE, f"--scale is {scale:g}; it must be between {FASTEST:g} and {SLOWEST:g}")
+    if str(HOUSE) not in sys.path:
+        sys.path.insert(0, str(HOUSE))
+    from benchmarks.verdicts import runner, scenario, score
+
+    folder = Path(catalogue).expanduser() if catalogue else HOUSE / "benchmarks" / "verdicts" / "catalogue"
+    try:
+        found, faults = scenario.catalogue(folder, only)
+    except scenario.InvalidScenario as error:
+        raise Refusal(BAD_CONFIG, str(error)) from error
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if not found:
+        raise Refusal(BAD_CONFIG, f"there is no scenario to play in {folder}")
+    began = time.monotonic()
+    told: list[Outcome] = []
+
+    def said(one: Outcome) -> None:
+        told.append(one)
+        what = one.void or score.complaint(one).partition(": ")[2] or f"{one.final}, {one.deed}"
+        print(f"{len(told):>4}/{len(found) * seeds} {one.id:<5} seed {one.seed}  {what}", file=sys.stderr, flush=True)
+
+    outcomes = runner.play_all(
+        found, folder, scale=scale, seeds=seeds, load_=load, keep=Path(keep) if keep else None, said=said
+    )
+    figures = score.score(outcomes)
+    if output == "json":
+        print(json.dumps(report(figures, outcomes, faults, load, scale, seeds), indent=1))
+    else:
+        print("\n".join(score.lines(figures)))
+        print(f"{len(found)} scenarios, {seeds} seeds, load {load}, scale {scale:g}: {time.monotonic() - began:.0f} s")
+    return OK if figures.passed and not faults else REFUSED
+
+
+def report(figures: Any, outcomes: list[Any], faults: list[str], load: str, scale: float, seeds: int) -> dict[str, Any]:
+    """JSON, schema 1: the figures, and every run for whoever wants to count otherwise."""
+    import msgspec
+
+    told: dict[str, Any] = msgspec.to_builtins(figures)
+    runs = msgspec.to_builtins(outcomes)
+    return {**told, "load": load, "scale": scale, "seeds": seeds, "broken": faults, "outcomes": runs}
