@@ -22,7 +22,7 @@ import zmq
 from actors.messages.market import Tick
 from benchmarks.pairs import paired, report
 from supervisor.actor import Actor
-from supervisor.evidence import vitals
+from supervisor.evidence import echo, vitals
 from supervisor.message import Message, Provenance
 from supervisor.runtime import bus
 from supervisor.runtime.codec import Decoder
@@ -73,12 +73,16 @@ def no_drop(publisher: bus.Publisher) -> None:
     publisher._socket.set(zmq.XPUB_NODROP, 1)
 
 
-def send(home: Path, endpoint: str, typed: bool, go: Connection) -> None:
+def send(home: Path, endpoint: str, typed: bool | bytes, go: Connection) -> None:
+    """Flood: typed, or raw frames of the same size, or this frame again and again, faster than anybody hears."""
     context = bus.context()
     publisher = bus.Publisher(context, endpoint)
     no_drop(publisher)
     go.recv()
-    if typed:
+    if isinstance(typed, bytes):
+        for _ in range(COUNT):
+            publisher.send(typed)
+    elif typed:
         tx, _ = transaction(home, "sender", Inbox(bus.Listener(context)), publisher)
         for _ in range(COUNT):
             tx.publish(TICK)
@@ -91,7 +95,7 @@ def send(home: Path, endpoint: str, typed: bool, go: Connection) -> None:
     os._exit(0)
 
 
-def run(receive: Callable[[str, Callable[[], None]], float], typed: bool) -> float:
+def run(receive: Callable[[str, Callable[[], None]], float], typed: bool | bytes) -> float:
     """messages/s seen by the receiver."""
     with tempfile.TemporaryDirectory(prefix="qtb-") as folder:
         endpoint = f"ipc://{folder}/p"
@@ -169,7 +173,8 @@ class Counter(Actor):
             self.done.set_result((COUNT - 1) / (time.perf_counter() - self.start))
 
 
-def handled(endpoint: str, go: Callable[[], None]) -> float:
+def handled(endpoint: str, go: Callable[[], None], kind: type[Host] = Host, ladder: bool = False) -> float:
+    """Messages/s of an actor in its host; with the `ladder` its process answers knocks as well."""
     from concurrent.futures import Future
 
     context = bus.context()
@@ -190,7 +195,9 @@ def handled(endpoint: str, go: Callable[[], None]) -> float:
                 done.set_exception(ending.error)
             ended.set_result(None)
 
-        Host.run("counter", 1, lambda: Cast(Counter(), {"done": done}, tx), inbox, slot, on_end)
+        if ladder:
+            echo.serve(context, f"ipc://{folder}/echo")
+        kind.run("counter", 1, lambda: Cast(Counter(), {"done": done}, tx), inbox, slot, on_end)
         settle()
         go()
         rate = done.result(timeout=60)

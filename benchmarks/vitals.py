@@ -44,6 +44,7 @@ class BareHost(Host):
 
     def _turn(self, batch: Batch) -> None:
         if batch.stop is not None:
+            super()._turn(batch)
             return
         if batch.messages or batch.frames:
             if batch.messages:

@@ -51,6 +51,12 @@ def parser() -> Parser:
     run = verb("run", "run the tree that this function returns")
     run.add_argument("build", metavar="package.module:build")
     run.add_argument("--for", dest="lasts", metavar="DURATION", help="end in order after 90s, 5m, 2h")
+    run.add_argument(
+        "--time-scale",
+        type=float,
+        metavar="X",
+        help="every beat and every limit of the judge times X: 0.1 lives faster",
+    )
     verb("check", "report every fault, start nothing").add_argument("build", metavar="package.module:build")
     status = verb("status", "the tree; exit 0 all required ready, 3 not, 4 cannot tell")
     status.add_argument("name", nargs="?", metavar="NAME")
@@ -71,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = parser().parse_args(argv)
         home: Path = given.home.expanduser().absolute()
         if given.verb in ("run", "up"):
-            return run(given.build, home, parse_duration(given.lasts) if given.lasts else None)
+            return run(given.build, home, parse_duration(given.lasts) if given.lasts else None, given.time_scale)
         if given.verb == "check":
             return check(given.build)
         if given.verb == "status":
@@ -91,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return refusal.code
 
 
-def run(build: str, home: Path, for_s: float | None) -> int:
+def run(build: str, home: Path, for_s: float | None, time_scale: float | None = None) -> int:
     """Compile the tree in a scratch process, start the heart, and stay beside it."""
     from supervisor.runtime import flight
 
@@ -101,7 +107,8 @@ def run(build: str, home: Path, for_s: float | None) -> int:
             (home / part).mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise Refusal(BAD_CONFIG, f"cannot keep state in {home}: {error.strerror}; name another --home") from error
-    flight.ask_aside(["supervisor.runtime.scratch", "--home", str(home), "--build", build])
+    faster = [] if time_scale is None else ["--time-scale", str(time_scale)]
+    flight.ask_aside(["supervisor.runtime.scratch", "--home", str(home), "--build", build, *faster])
     print(f"starting {build}, home {home}", flush=True)
     return flight.Flight(home, flight.heart_argv(home), log=True).stay(lambda beside: told(beside, home, for_s))
 

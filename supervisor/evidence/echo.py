@@ -35,7 +35,10 @@ def serve(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> str:
 
 
 def _turn(socket: Any) -> None:
-    zmq.proxy(socket, socket)
+    try:
+        zmq.proxy(socket, socket)
+    except zmq.ZMQError:  # the context has ended, and with it the node
+        socket.close(linger=0)
 
 
 class _Door:

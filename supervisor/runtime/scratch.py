@@ -32,6 +32,7 @@ from supervisor.runtime.inspection import Fault
 from supervisor.spec import ActorStart, ChildSpec, NodeStart, SupervisorSpec, ZygoteSpec
 
 LONGEST_IPC_PATH = 107
+SCALE_LEAST, SCALE_MOST = 0.01, 100.0
 PREFIX = "qt-"
 EX_CONFIG = 78
 
@@ -53,6 +54,8 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str, source: places.Sourc
     tree = draft.tree
     written = source.line_of if source is not None else lambda _: ""
     faults = [_placed(fault, tree, written) for fault in specs.check(tree)]
+    if not SCALE_LEAST <= draft.time_scale <= SCALE_MOST:
+        faults.append(f"time_scale is {draft.time_scale!r}; it must be {SCALE_LEAST:g} to {SCALE_MOST:g}")
     roles = {zygote.role for zygote in draft.zygotes}
     declared: list[wiring.Declared] = []
     added = [template for _, template in specs.templates(tree)]
@@ -68,7 +71,8 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str, source: places.Sourc
         if isinstance(child.start, NodeStart) and child.start.role not in roles:
             known = ", ".join(sorted(roles))
             said.append(Fault("", f"role {child.start.role!r} has no zygote; known are {known}"))
-        said += [Fault("", f"{check.kind} check: {why}") for check in child.checks if (why := checks.unaskable(check))]
+        questions = (*child.checks, *(need.check for need in child.depends if need.check is not None))
+        said += [Fault("", f"{check.kind} check: {why}") for check in questions if (why := checks.unaskable(check))]
         said += [
             Fault("", f"promises {promise.topic} every {promise.at_least_every_s!r} s; it must be positive and finite")
             for promise in child.promises
@@ -181,12 +185,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--build", required=True)
     parser.add_argument("--arguments", default="{}")
+    parser.add_argument("--time-scale", type=float, help="live so much faster (0.1) or slower than the draft says")
     parser.add_argument("--check", action="store_true", help="report faults, write nothing")
     given = parser.parse_args(argv)
     home: Path = given.home.resolve()
     try:
         build = load(given.build)
         draft = draft_of(build, json.loads(given.arguments), home)
+        if given.time_scale is not None:
+            draft = msgspec.structs.replace(draft, time_scale=given.time_scale)
         sockets = like_sockets() if given.check else sockets_of(home)
         plan = compile_plan(draft, home=home, sockets=sockets, source=places.Source(build))
     except CannotStart as error:
