@@ -156,6 +156,7 @@ def _compile(cast: Cast, home: Path, folder: Path, scale: float, seed: int) -> N
         zygotes=scratch.zygotes_of(tree),
         outside=tuple(_topics(tree)),
         seed=seed + 1,
+        watched=(str(home / "stage" / "watched"),),
         own_roots=(str(folder.resolve()), str(Path(pieces.__file__).parent)),
         environment=_environment(home, folder, scale),
         time_scale=scale,

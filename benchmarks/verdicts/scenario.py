@@ -74,6 +74,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     action: Deed | tuple[Deed, ...]
     never: tuple[Deed, ...] = ()  # what must not be done to the unit
     healthy: tuple[str, ...] = ()  # bystanders: no restart, and at the end no verdict worse than BUSY
+    involved: tuple[str, ...] = ()  # others that the fault has hit too: what is done to them is neither false nor over
     within_s: float = 15.0  # after the fault began its verdict is late
     lasts_s: float = 30.0  # it is watched for so long after the fault began
     starts_most: int = 2  # of the unit, the first one included; more are futile
@@ -121,7 +122,10 @@ def check_cast(scenario: Scenario, cast: Sequence[ChildSpec | SupervisorSpec]) -
     names = names_of(cast)
     found = [
         f"{what} names {name!r}, which is no child; known are {', '.join(names) or 'none'}"
-        for what, name in (("truth", scenario.truth.unit), *(("healthy", name) for name in scenario.healthy))
+        for what, name in (
+            ("truth", scenario.truth.unit),
+            *((what, name) for what in ("healthy", "involved") for name in getattr(scenario, what)),
+        )
         if name not in names
     ]
     return found + check_spec(tree_of(cast))

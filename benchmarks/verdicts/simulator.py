@@ -8,9 +8,12 @@ Its threads live in the bench, so a root or a node that is paused does not pause
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from random import Random
 from typing import Any
 
 HOST = "127.0.0.1"
@@ -33,6 +36,9 @@ class Simulator:
         self.name = name
         self.calls = 0
         self.status, self.body, self.silent = 200, "ok", False
+        self.delay_s = 0.0  # real seconds before each answer
+        self.share_bad, self._chance = 0.0, Random(1)  # of the calls answered 500, at random
+        self.tls: Path | None = None
         self.ban_after = 0  # calls answered as told, then 418 for all: a venue that counts strikes; 0 never
         self._server: _Server | None = None
         self._over = threading.Event()
@@ -43,7 +49,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}/"
+        return f"{'https' if self.tls else 'http'}://{HOST}:{self.port}/"
 
     def answer(self, status: int, body: str = "") -> None:
         """From now on this status, to every path."""
@@ -79,9 +85,21 @@ class Simulator:
                     """Quiet."""
 
             self._server = _Server((HOST, self.port), Handler)
+            if self.tls is not None:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(self.tls)
+                self._server.socket = context.wrap_socket(
+                    self._server.socket, server_side=True, do_handshake_on_connect=False
+                )
             threading.Thread(
                 target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name=f"sim-{self.name}", daemon=True
             ).start()
+
+    def secure(self, pem: Path) -> None:
+        """From now on speak TLS with this key and certificate (certificates.py)."""
+        self.tls = pem
+        self.down()
+        self.up()
 
     def close(self) -> None:
         self._over.set()
@@ -89,12 +107,14 @@ class Simulator:
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
         self.calls += 1
+        self._over.wait(self.delay_s)
         until = time.monotonic() + SILENT_S
         while self.silent and time.monotonic() < until and not self._over.wait(0.05):
             pass
         banned = 0 < self.ban_after < self.calls
         body = (b"banned" if banned else self.body.encode()) or b"-"
-        request.send_response(418 if banned else self.status)
+        status = 500 if self._chance.random() < self.share_bad else self.status
+        request.send_response(418 if banned else status)
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()
         if request.command != "HEAD":

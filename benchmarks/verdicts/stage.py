@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,7 +40,7 @@ class Stage:
         self.home, self.scale = home, scale
         self.rng = Random(seed)
         self.folder = home / "stage"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "watched").mkdir(parents=True, exist_ok=True)
         self.client = Client(home)
         self.root_pid = 0
         self.began_at: float | None = None
@@ -156,6 +157,16 @@ class Stage:
     def path(self, name: str) -> Path:
         return self.folder / name
 
+    def watched(self, name: str) -> Path:
+        """A file that the root counts among the inputs of every node, as models are (Plan.watched)."""
+        return self.folder / "watched" / name
+
+    def free_port(self) -> int:
+        """One on 127.0.0.1 that nobody has: for an actor to listen on, or where nobody listens."""
+        with socket.socket() as chosen:
+            chosen.bind(("127.0.0.1", 0))
+            return int(chosen.getsockname()[1])
+
     def switch(self, name: str = "fault", on: bool = True) -> None:
         """Turn a switch that actors ask by `pieces.switched` or `pieces.once`."""
         if on:
@@ -174,10 +185,22 @@ class Stage:
             self.simulators[name] = Simulator(name)
         return self.simulators[name]
 
-    def burn(self, count: int) -> None:
-        """So many busy processes, until `cool` or the end."""
+    def burn(self, count: int, core: int | None = None) -> None:
+        """So many busy processes, on one core or on any, until `cool` or the end."""
         for _ in range(count):
-            self._burners.append(subprocess.Popen([sys.executable, "-S", "-E", "-c", BURN]))
+            process = subprocess.Popen([sys.executable, "-S", "-E", "-c", BURN])
+            self._burners.append(process)
+            if core is not None:
+                os.sched_setaffinity(process.pid, {core})
+
+    def stranger(self, code: str, *arguments: str) -> int:
+        """A Python program that is none of the house's: an operator at the keyboard, a debugger, somebody with a port.
+
+        It sees the folder of the stage as its working directory and ends with the scene. Returns its pid.
+        """
+        argv = [sys.executable, "-c", code, *arguments]
+        self._burners.append(subprocess.Popen(argv, cwd=self.folder, stdin=subprocess.DEVNULL))
+        return self._burners[-1].pid
 
     def cool(self) -> None:
         for process in self._burners:

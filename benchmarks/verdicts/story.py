@@ -269,7 +269,7 @@ def _false_restarts(
     for frame in frames:
         if isinstance(frame, Exited) and marks.began_at <= frame.at <= marks.ended_at and frame.reason.kind in OURS:
             own = frame.name in (unit, node)
-            if frame.name not in ordered and not (own and curable):
+            if frame.name not in ordered and frame.name not in scenario.involved and not (own and curable):
                 yield f"{frame.name} incarnation {frame.incarnation}: {frame.reason.sentence()}"
     if scenario.truth.kind is VerdictKind.STOPPED and not _asked(marks, unit):
         told = [frame.record for frame in frames if isinstance(frame, Happened) and frame.record.id == unit]

@@ -121,10 +121,10 @@ async def ask(check: Check, processes: Processes, *, timeout_s: float | None = N
         return _bad(check, f"kind is {check.kind!r}, it must be http, tcp or exec")
     except TimeoutError:
         return Answer(ok=False, reason="no answer", detail=f"{check.target} did not answer within {limit_s:g} s")
+    except ssl.SSLError as error:  # before ValueError: a certificate that is not trusted is both
+        return Answer(ok=False, reason="TLS", detail=f"{check.target}: {error.reason or error}")
     except ValueError as error:
         return _bad(check, str(error))
-    except ssl.SSLError as error:
-        return Answer(ok=False, reason="TLS", detail=f"{check.target}: {error.reason or error}")
     except socket.gaierror as error:
         return Answer(ok=False, reason="name resolution", detail=f"{check.target}: {error.strerror}")
     except ConnectionRefusedError:

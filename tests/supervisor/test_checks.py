@@ -11,9 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from benchmarks.verdicts.certificates import certificate
+from benchmarks.verdicts.simulator import Simulator
 from supervisor.evidence.checks import Checks
 from supervisor.spec import Check
 from supervisor.verdict import CheckResult
@@ -168,6 +171,16 @@ def test_a_timeout_below_the_time_the_service_takes_is_named(server: tuple[int, 
 
     assert (answer.reason, answer.explained) == ("timeout too short", True)
     assert "the check waits 0.2 s" in answer.detail
+
+
+def test_a_certificate_nobody_vouches_for_is_named_and_the_service_behind_it_is_found(tmp_path: Path) -> None:
+    with contextlib.closing(Simulator("side")) as side:
+        side.secure(certificate(tmp_path / "side.pem"))
+
+        (answer,) = first_answers((Check(kind="http", target=side.url),), os.getpid())
+
+    assert (answer.reason, answer.explained) == ("TLS", True)
+    assert "answers when its certificate is not verified" in answer.detail
 
 
 def test_a_listener_that_never_answers_is_not_excused() -> None:
