@@ -24,7 +24,7 @@ import msgspec
 
 from supervisor import plan as plans
 from supervisor.events import Cause, SupervisionKind, supervision
-from supervisor.evidence import echo, holders, vitals
+from supervisor.evidence import echo, holders, sentinel, vitals
 from supervisor.evidence import record as evidence
 from supervisor.evidence.checks import Checks
 from supervisor.moves import Boot, ChildView, Order, Remember, Report, Shutdown, Verb
@@ -124,6 +124,7 @@ class Root(runner.Owner):
         self.checks = Checks({**{id: child.checks for id, child in children.items()}, **asked})
         needs.pace = self.checks.pace
         self.watch.witness.leftovers.known = self._known
+        self.watch.witness.sentinel_late_s = lambda now: sentinel.late_s(home / "run", self.nursery.roles(), now)
         self.watch.witness.endpoint = lambda id: plans.endpoint_of(plan.sockets, id)
         self.side = Side(home, self.log)
         self.heart = HeartWatch(home, self.log) if os.environ.get(HEART_PID) else None
