@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Mapping
 from random import Random
 
+import msgspec
+
 from supervisor.moves import (
     Action,
     Answer,
@@ -43,7 +45,7 @@ from supervisor.runtime.loop import Loop
 from supervisor.runtime.process import ExitStatus
 from supervisor.spec import ChildSpec, ProgramStart, SupervisorSpec
 from supervisor.tree import Tree
-from supervisor.verdict.fingerprint import told_apart
+from supervisor.verdict.fingerprint import fingerprint
 from supervisor.words import CrashRecord, ExitReason
 
 
@@ -319,7 +321,7 @@ class Runner:
                 judged=life.judged,
             )
         phase = "init" if life.ready_at is None else "steady"
-        reason = told_apart(reason, phase)
+        reason = msgspec.structs.replace(reason, fingerprint=fingerprint(reason, phase))
         worked = life.ready_at is not None and self._owner.worked(life)
         self._owner.gone(life, status, reason)
         self.tell(Exited(life.id, life.incarnation, reason, worked, self._owner.inputs()))
