@@ -148,6 +148,22 @@ class Meter(Collector):
             for kind in VerdictKind
         }
         yield _gauge("qt_verdict", "1 for the verdict that stands", ("unit", "verdict"), verdicts)
+        counts = (self._status or {}).get("server", {}).get("counts") or {}
+        by_cause = _counts(counts.get("restarts"))
+        yield _counter("qt_restarts_total", "Restarts by what made them needed", ("unit", "cause"), by_cause)
+        faults: dict[Labels, float] = {
+            (unit, why): float(children.get(unit, {}).get("verdict") == VerdictKind.CHECK_FAULT
+                               and children[unit].get("cause") == why)
+            for unit, why in _counts(counts.get("check_faults"))
+        }  # fmt: skip
+        yield _gauge("qt_check_fault", "1 while a declared check is at fault", ("unit", "reason"), faults)
+        false: dict[Labels, float] = {(): float(counts.get("false_restarts") or 0)}
+        yield _counter("qt_false_restarts_total", "Restarts that healed nothing: a check was at fault", (), false)
+
+
+def _counts(rows: list[list[Any]] | None) -> dict[Labels, float]:
+    """Rows of (label, label, count) as the root counts them, at most `MOST_SERIES`."""
+    return {(str(first), str(second)): float(count) for first, second, count in (rows or [])[:MOST_SERIES]}
 
 
 def _number(value: object) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.rules.gateway import ALARMS, CALM, word, workers
+from supervisor.runtime.explain import FLAGS
 from supervisor.terminal import age
 
 BOLD, DIM, RED, YELLOW, GREEN, CYAN, PLAIN = "1", "2", "31", "33", "32", "36", ""
@@ -42,6 +43,7 @@ def reason(child: dict[str, Any]) -> str:
     text = str(child.get("reason") or "")
     if text and (child.get("verdict") not in CALM or not child.get("ready")):
         parts.append(text)
+    parts += [FLAGS.get(flag, flag) for flag in child.get("flags") or []]
     if child.get("next_retry_s") is not None:
         parts.append(f"retry in {age(child['next_retry_s'])}")
     return "; ".join(parts)

@@ -144,6 +144,7 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     docs/supervision.md. `OTP` departs nowhere: the oracle tests compare it with the real one, event for event."""
 
     kills_are_free: bool = True  # a kill from outside spends no budget (statement 31: it counts like any crash)
+    upstream_is_free: bool = True  # nor does a crash that looks like a dependency's fault (31)
     boot_carries_on: bool = True  # a failed start at boot is retried (3, 4: the supervisor's own start fails)
     failed_start_is_alone: bool = True  # it touches no sibling and they come up without it (44, 45)
     parks: bool = True  # a deterministic crash or a typed refusal is parked (28: restarted until the budget is spent)
@@ -153,6 +154,7 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 OTP = Law(
     kills_are_free=False,
+    upstream_is_free=False,
     boot_carries_on=False,
     failed_start_is_alone=False,
     parks=False,

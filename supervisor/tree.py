@@ -288,7 +288,7 @@ class Tree:
     def _afford(self, unit: Unit, reason: ExitReason) -> bool:
         """Pay one restart, from the child's budget and from its supervisor's intensity; False when not granted."""
         assert unit.parent is not None
-        if not intensity.costs(reason.kind, unit.law):
+        if not intensity.costs(reason, unit.law):
             return True
         purses = [unit, unit.parent] if isinstance(unit.spec, ChildSpec) else [unit.parent]
         paid = [intensity.grant(purse.window, *purse.limit, self._line.now) for purse in purses]

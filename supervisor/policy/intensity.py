@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from supervisor.spec import Law
-from supervisor.words import ExitKind, OnExhausted
+from supervisor.words import ExitKind, ExitReason, OnExhausted
 
 Window: TypeAlias = tuple[float, ...]
 """When restarts were granted, oldest first."""
@@ -21,9 +21,16 @@ FREE = frozenset({ExitKind.KILLED})
 """Exits that spend nothing where the law says so: a kill from outside is not the child's doing. Backoff paces them."""
 
 
-def costs(kind: ExitKind, law: Law) -> bool:
+UPSTREAM = "upstream"
+"""A prior (verdict/fingerprint.py) that spends nothing where the law says so: what it leans on was away. One that is
+parked for that does not come back with its dependency; backoff paces it, and an open gate brings it back at once."""
+
+
+def costs(reason: ExitReason, law: Law) -> bool:
     """Whether a restart after such an exit is paid from the windows."""
-    return not (law.kills_are_free and kind in FREE)
+    if law.kills_are_free and reason.kind in FREE:
+        return False
+    return not (law.upstream_is_free and reason.prior == UPSTREAM)
 
 
 def within(window: Window, period_s: float, now: float) -> Window:

@@ -1,24 +1,38 @@
-"""When a crash is deterministic: the same end three times in a row, no useful work in between, the same inputs.
+"""When a crash is deterministic: the same end several times in a row, no useful work in between, the same inputs.
 
 Picture a coin that shows the same side three times and has only one. A kill from outside says nothing about the child
-and leaves the count where it is. Parking is not a budget: a child that fails in ever new ways spends its budget, one
-that fails in the same way is parked after `LIMIT` starts.
+and leaves the count where it is; an end that looks like somebody else's fault (upstream) begins anew, because what is
+parked does not come back with its dependency. Two or three ends that take turns are one loop too. Parking is not a
+budget: a child that fails in ever new ways spends its budget, one that fails in the same way is parked after `LIMIT`
+starts, or `LIMIT_SURE` where a third try could only cost (an import that is broken, a login that is refused).
+
+If a start fails with probability p and two such failures look alike with chance s, a wrong park needs k alike in a
+row: about p^k * s^(k-1), for p = s = 0.3 and k = 3 two in a thousand (docs/health.md).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
 from supervisor.words import ExitKind, ExitReason
 
 LIMIT = 3
+LIMIT_SURE = 2
+WAYS_MOST = 3  # so many ends may take turns and still be one loop, if `2 * LIMIT` exits show no other
+POISONED = 2  # deaths over the same message
+UNPARK_FIRST_S, UNPARK_MOST_S = 1800.0, 6 * 3600.0
 
 
 class Streak(msgspec.Struct, frozen=True):
-    """How often in a row a child ended in this way."""
+    """How often in a row a child ended in this way. `ways`: the last exits that counted, oldest first."""
 
     way: str = ""
     count: int = 0
+    sure: bool = False
+    ways: tuple[str, ...] = ()
+    message: str = ""  # in hand at the last of them
 
 
 NONE = Streak()
@@ -32,14 +46,63 @@ def way_of(reason: ExitReason, inputs: str) -> str:
 
 def follow(streak: Streak, reason: ExitReason, *, worked: bool, inputs: str) -> Streak:
     """The streak after one more exit."""
-    if worked:
+    if worked or reason.prior == "upstream":
         return NONE
     if reason.kind is ExitKind.KILLED:
         return streak
+    message = reason.crash.in_hand_id if reason.crash is not None else ""
+    if message and (reason.prior == "data" or message == streak.message):
+        return msgspec.structs.replace(streak, message=message)  # the message is at fault: `poison`
     way = way_of(reason, inputs)
-    return Streak(way, streak.count + 1 if way == streak.way else 1)
+    return Streak(
+        way,
+        streak.count + 1 if way == streak.way else 1,
+        is_sure(reason),
+        (*streak.ways[-(2 * LIMIT - 1) :], way),
+        message,
+    )
+
+
+def is_sure(reason: ExitReason) -> bool:
+    """Whether the same end twice is proof enough."""
+    if reason.prior == "credential":
+        return True
+    return reason.prior == "code" and reason.crash is not None and reason.crash.phase == "import"
 
 
 def is_loop(streak: Streak) -> bool:
     """True when trying the same thing again is no longer honest."""
-    return streak.count >= LIMIT
+    return streak.count >= (LIMIT_SURE if streak.sure else LIMIT) or takes_turns(streak.ways)
+
+
+def takes_turns(ways: Sequence[str]) -> bool:
+    """Whether the last `2 * LIMIT` exits are two or three ends in turn, each of them more than once."""
+    if len(ways) < 2 * LIMIT:
+        return False
+    last = list(ways[-2 * LIMIT :])
+    return 2 <= len(set(last)) <= WAYS_MOST and all(last.count(way) > 1 for way in last)
+
+
+def poison(deaths: Sequence[tuple[str, str]]) -> str:
+    """The message that kills: in hand at each of the last `POISONED` deaths, which were equal. `deaths`: fingerprint
+    and message in hand ("" for none), oldest first. "" where there is no such message."""
+    last = list(deaths[-POISONED:])
+    if len(last) < POISONED or len(set(last)) != 1:
+        return ""
+    return last[0][1]
+
+
+def recurs_every_s(deaths: Sequence[tuple[float, str, bool]]) -> float | None:
+    """How often the last death comes again after useful work: the mark of a leak, no loop. `deaths`: time, fingerprint,
+    whether it had worked, oldest first. None: it does not."""
+    if not deaths or not deaths[-1][1]:
+        return None
+    times = [at for at, way, worked in deaths if way == deaths[-1][1] and worked]
+    return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 and deaths[-1][2] else None
+
+
+def unpark_after_s(tries: int, draw: float) -> float:
+    """When a parked child is tried out once more, seconds after it was parked for the `tries`-th time (0: the first):
+    half an hour, doubled each time up to six hours, spread by 0.5 to 1.5 (`draw` in [0, 1]) so that many that were
+    parked together do not come back together."""
+    return min(UNPARK_FIRST_S * 2.0 ** min(max(tries, 0), 20), UNPARK_MOST_S) * (0.5 + draw)

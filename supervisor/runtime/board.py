@@ -45,6 +45,7 @@ def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: fl
         "verdict": str(kind),
         "cause": verdict.cause if verdict is not None else "",
         "reason": verdict.reason if verdict is not None else last,
+        "flags": flags(verdict),
         "incarnation": view.incarnation,
         "pid": view.pid,
         "age_s": round(now - view.since, 3),
@@ -61,6 +62,13 @@ def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: fl
         "ready": view.ready,
         "required": view.required,
     }
+
+
+def flags(verdict: Verdict | None) -> list[str]:
+    """What is true of a child beside its verdict: its check sees nothing, or this fault was here before."""
+    if verdict is None:
+        return []
+    return [flag for flag in ("check_blind", "recurrent") if getattr(verdict, flag)]
 
 
 def aged(row: Mapping[str, Any], view: ChildView, now: float) -> dict[str, Any]:
@@ -89,6 +97,7 @@ def status(
 def why(view: ChildView, seen: Seen | None, events: list[dict[str, Any]], now: float) -> dict[str, Any]:
     """Everything that speaks for and against the verdict on one unit, what was done, and what comes next."""
     restarts = [event for event in events if event["kind"] == "restarting"]
+    deeds = [event for event in events if event.get("done")]
     answer: dict[str, Any] = {
         "schema": SCHEMA,
         "ok": True,
@@ -108,8 +117,13 @@ def why(view: ChildView, seen: Seen | None, events: list[dict[str, Any]], now: f
     told = [event["exit"]["crash"]["traceback"] for event in events if event.get("exit", {}).get("crash")]
     if told and answer["last_exit"] is not None and not answer["last_exit"].get("traceback"):
         answer["last_exit"]["traceback"] = told[-1]  # of an actor inside a node only its records carry it
+    if deeds:
+        answer["last_deed"] = {key: deeds[-1][key] for key in ("sentence", "at", "rule", "done")}
     if restarts:
         answer["last_restart"] = restarts[-1]
+        told_before = [event for event in deeds if event["n"] < restarts[-1]["n"]]
+        if told_before and told_before[-1]["incarnation"] == restarts[-1]["incarnation"]:
+            answer["last_restart"] = {**restarts[-1], "verdict": told_before[-1]}
     return answer
 
 
@@ -129,7 +143,11 @@ def _verdict_map(verdict: Verdict, now: float) -> dict[str, Any]:
         "reason": verdict.reason,
         "evidence_for": list(verdict.evidence_for),
         "evidence_against": list(verdict.evidence_against),
+        "flags": flags(verdict),
+        "rule": verdict.rule,
         "since": wall(verdict.since),
+        "age_s": round(max(0.0, now - verdict.since), 3),
+        "cause_age_s": round(max(0.0, now - verdict.cause_since), 3),
         "action": str(verdict.action),
         "withheld": verdict.withheld,
         "next_review": max(0.0, verdict.next_review - now),

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from supervisor.evidence import crash
 from supervisor.runtime import link
+from supervisor.runtime.audit import Audit
 from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.records import Records
 from supervisor.runtime.runner import Runner
+from supervisor.runtime.tally import Tally
 from supervisor.spec import NodeStart
-from supervisor.verdict import Action, Verdict
+from supervisor.verdict import Action, CheckResult, Verdict
 from supervisor.words import VerdictKind
 
 DUMP_S = 0.2  # faulthandler has written the stacks by then
@@ -24,14 +26,18 @@ QUIET = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY, VerdictKind.STARTING, 
 class Convictions:
     """`dumped` holds the stacks of convicted incarnations until their death is confirmed."""
 
-    def __init__(self, home: Path, loop: Loop, runner: Runner, records: Records) -> None:
+    def __init__(self, home: Path, loop: Loop, runner: Runner, records: Records, tally: Tally) -> None:
+        self._tally, self._audit = tally, Audit()
         self._home, self._loop, self._runner, self._records = home, loop, runner, records
         self._dumped: dict[str, str] = {}
         self._alarmed: set[str] = set()  # whose last recorded verdict was no quiet one
 
-    def judged(self, verdict: Verdict, before: Verdict | None, now: float) -> None:
-        """Act on one verdict, or record that it changed."""
+    def judged(
+        self, verdict: Verdict, before: Verdict | None, now: float, checks: tuple[CheckResult, ...] = ()
+    ) -> None:
+        """Act on one verdict, or record that it changed. `checks`: what its declared checks answered last."""
         life = self._runner.lives.get(verdict.name)
+        self._check_found_out(verdict, before, life, now, checks)
         changed = before is None or (verdict.kind, verdict.cause) != (before.kind, before.cause)
         free = life is not None and not life.convicted and not life.stopped_for
         if life is not None and free and verdict.action is Action.CONTINUE:
@@ -39,13 +45,14 @@ class Convictions:
             if changed:
                 self._say(verdict, life, now, done="told it to continue (SIGCONT)")
         elif life is not None and free and verdict.action is Action.KILL:
-            self._convict(life, verdict, now, DUMP_S, done="its stacks are written, then it is killed")
+            self._convict(life, verdict, now, checks, DUMP_S, done="its stacks are written, then it is killed")
         elif life is not None and free and verdict.action is Action.RESTART:
             if life.line is not None:
                 supervised = isinstance(life.spec.start, NodeStart) and life.spec.start.group is not None
                 known = link.Convict(name=verdict.actor, detail=verdict.reason)
                 link.send(life.line, known if supervised else link.StopNode(reason=verdict.reason))
-            self._convict(life, verdict, now, FAREWELL_S, done="its stacks are written, then its node is restarted")
+            done = "its stacks are written, then its node is restarted"
+            self._convict(life, verdict, now, checks, FAREWELL_S, done=done)
         elif (changed and not _is_quiet(verdict)) or (_is_quiet(verdict) and verdict.name in self._alarmed):
             self._say(verdict, life, now)
 
@@ -62,11 +69,29 @@ class Convictions:
         """This child is no more."""
         self._dumped.pop(id, None)
         self._alarmed.discard(id)
+        self._audit.forget(id)
 
-    def _convict(self, life: Life, verdict: Verdict, now: float, after_s: float, *, done: str) -> None:
+    def _check_found_out(
+        self, verdict: Verdict, before: Verdict | None, life: Life | None, now: float, checks: tuple[CheckResult, ...]
+    ) -> None:
+        """Count checks at fault, and the restarts that were made for one."""
+        known = before is not None and before.kind is VerdictKind.CHECK_FAULT and before.cause == verdict.cause
+        if verdict.kind is VerdictKind.CHECK_FAULT and not known:
+            self._tally.check_fault(verdict.name, verdict.cause)
+        if life is None:
+            return
+        for kind, target, why in sorted(self._audit.review(verdict.name, life.incarnation, verdict.kind, checks)):
+            self._tally.false_restarts += 1
+            which = f"{kind} {target}{f' ({why})' if why else ''}"
+            self._say(verdict, life, now, done=f"the last restart is booked as false: {which} fails as before it")
+
+    def _convict(
+        self, life: Life, verdict: Verdict, now: float, checks: tuple[CheckResult, ...], after_s: float, *, done: str
+    ) -> None:
         """Two keys were found. The stacks first, because afterwards there are none."""
         named = f"{verdict.cause}: {verdict.reason}"  # the exit reason outlives the verdict: it says which kind of hang
         life.convicted = named
+        self._audit.ended(life.id, life.incarnation, checks)
         self._say(verdict, life, now, done=done)
         path = self._home / "logs" / f"{life.id.replace(':', '_')}.stacks"
         asked = life.is_node and life.hello and life.pid is not None and crash.ask_dump(life.pid, path)

@@ -71,6 +71,7 @@ class Desk:
             ],
             "heart_pid": root.heart.pid if root.heart is not None else None,
             "ess_pid": locks.holder(root.home / "run" / "ess.lock"),
+            "counts": root.tally.document(),
             "at": wall(now),
         }
         root.watch.freshen(now, root.runner.lives)

@@ -56,7 +56,7 @@ from supervisor.runtime.hosted import Hosted, Stage
 from supervisor.runtime.transaction import Fenced
 from supervisor.spec import ActorStart, SupervisorSpec
 from supervisor.tree import Tree
-from supervisor.verdict.fingerprint import fingerprint
+from supervisor.verdict.fingerprint import told_apart
 from supervisor.words import ExitKind, ExitReason, OnExhausted, State
 
 BEAT_S = 0.4  # the loop turns at least this often; the root reads it on the dials
@@ -358,4 +358,4 @@ def _as_part(spec: SupervisorSpec) -> SupervisorSpec:
 
 
 def _named(reason: ExitReason, *, ready: bool) -> ExitReason:
-    return msgspec.structs.replace(reason, fingerprint=fingerprint(reason, "steady" if ready else "init"))
+    return told_apart(reason, "steady" if ready else "init")

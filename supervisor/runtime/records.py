@@ -94,6 +94,8 @@ class Records:
                 "evidence_for": list(verdict.evidence_for),
                 "evidence_against": list(verdict.evidence_against),
                 "action": done or str(verdict.action),
+                "done": done,
+                "rule": verdict.rule,
                 "withheld": verdict.withheld,
             },
             warn=bool(done),

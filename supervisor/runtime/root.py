@@ -24,7 +24,7 @@ import msgspec
 
 from supervisor import plan as plans
 from supervisor.events import Cause, SupervisionKind, supervision
-from supervisor.evidence import echo, holders, vitals
+from supervisor.evidence import echo, holders, sentinel, vitals
 from supervisor.evidence import record as evidence
 from supervisor.evidence.checks import Checks
 from supervisor.moves import Boot, ChildView, Order, Remember, Report, Shutdown, Verb
@@ -46,6 +46,7 @@ from supervisor.runtime.process import ExitStatus
 from supervisor.runtime.records import Records
 from supervisor.runtime.runner import Runner
 from supervisor.runtime.side import Side
+from supervisor.runtime.tally import Tally
 from supervisor.runtime.watch import PING_EVERY_S, TICK_S, Watch
 from supervisor.spec import ChildSpec, NodeStart, templates, walk
 from supervisor.system import Down
@@ -124,6 +125,7 @@ class Root(runner.Owner):
         self.checks = Checks({**{id: child.checks for id, child in children.items()}, **asked})
         needs.pace = self.checks.pace
         self.watch.witness.leftovers.known = self._known
+        self.watch.witness.sentinel_late_s = lambda now: sentinel.late_s(home / "run", self.nursery.roles(), now)
         self.watch.witness.endpoint = lambda id: plans.endpoint_of(plan.sockets, id)
         self.side = Side(home, self.log)
         self.heart = HeartWatch(home, self.log) if os.environ.get(HEART_PID) else None
@@ -134,7 +136,8 @@ class Root(runner.Owner):
         self._unready = [id for id, child in children.items() if child.required]  # was never seen ready
         self.inside = Inside(self.loop, plan.tree, self.runner.lives, self._obeyed)
         self.monitors = Monitors(self.child, self._tell_watcher)
-        self.convictions = Convictions(home, self.loop, self.runner, self.records)
+        self.tally = Tally()
+        self.convictions = Convictions(home, self.loop, self.runner, self.records, self.tally)
         self.desk, self.ear = Desk(self), Ear(self)
         self.phasing = Phasing(
             self.loop,
@@ -286,6 +289,8 @@ class Root(runner.Owner):
     def report(self, action: Report) -> None:
         record = action.record
         self.monitors.reported(record)
+        view = self.child(record.id)
+        self.tally.happened(record, view.last_exit if view is not None else None)
         self.watch.touch(record.id)
         self._hasten()
         if record.kind is SupervisionKind.QUARANTINED:
@@ -358,7 +363,7 @@ class Root(runner.Owner):
                 self.watch.heard(answer)
             self._on_control()
             for verdict, before in self.watch.tick(due, now, self.runner.lives):
-                self.convictions.judged(verdict, before, now)
+                self.convictions.judged(verdict, before, now, tuple(self.watch.seen[verdict.name].checks.values()))
         finally:
             pause_s = self.watch.pause_s
             self._at_tick(max(due + pause_s, now + pause_s / 2))  # a late tick is not made up for

@@ -17,8 +17,6 @@ from collections import deque
 from collections.abc import Mapping
 from random import Random
 
-import msgspec
-
 from supervisor.moves import (
     Action,
     Answer,
@@ -45,7 +43,7 @@ from supervisor.runtime.loop import Loop
 from supervisor.runtime.process import ExitStatus
 from supervisor.spec import ChildSpec, ProgramStart, SupervisorSpec
 from supervisor.tree import Tree
-from supervisor.verdict.fingerprint import fingerprint
+from supervisor.verdict.fingerprint import told_apart
 from supervisor.words import CrashRecord, ExitReason
 
 
@@ -321,7 +319,7 @@ class Runner:
                 judged=life.judged,
             )
         phase = "init" if life.ready_at is None else "steady"
-        reason = msgspec.structs.replace(reason, fingerprint=fingerprint(reason, phase))
+        reason = told_apart(reason, phase)
         worked = life.ready_at is not None and self._owner.worked(life)
         self._owner.gone(life, status, reason)
         self.tell(Exited(life.id, life.incarnation, reason, worked, self._owner.inputs()))

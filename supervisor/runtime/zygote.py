@@ -35,6 +35,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from supervisor import loading
+from supervisor.evidence import sentinel
 from supervisor.plan import NodeBoot
 from supervisor.runtime import link, process
 from supervisor.spec import ZygoteSpec
@@ -46,6 +47,7 @@ REQUIRED_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1
 LARGEST = 64 * 1024
 _ADOPTION_S = 5.0  # from the second fork until the intermediate is gone; microseconds in truth
 _IDLE_MS = 100  # no request for that long: the burst is over, make the spare
+_BEAT_MS = int(sentinel.BEAT_S * 1000)
 
 NodeMain = Callable[[NodeBoot, socket.socket], int]
 
@@ -127,7 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.collect()
     gc.freeze()
     line.send(encode(Waiting(pid=os.getpid())))
-    serve(line, partial(rehearse, arguments.stage / f"spare-{spec.role}") if rehearse else lambda: None)
+    beat = sentinel.Beat(sentinel.page_of(arguments.stage, spec.role)).beat if arguments.stage else lambda: None
+    serve(line, partial(rehearse, arguments.stage / f"spare-{spec.role}") if rehearse else lambda: None, beat)
     return 0
 
 
@@ -154,8 +157,8 @@ def prepare(spec: ZygoteSpec) -> None:
         )
 
 
-def serve(line: socket.socket, rehearse: Callable[[], None]) -> None:
-    """Fork on request until the root's end closes."""
+def serve(line: socket.socket, rehearse: Callable[[], None], beat: Callable[[], None] = lambda: None) -> None:
+    """Fork on request until the root's end closes; `beat` while nothing is asked (evidence/sentinel.py)."""
     idle = select.poll()
     idle.register(line, select.POLLIN)
     spare: _Spare | None = None
@@ -164,6 +167,9 @@ def serve(line: socket.socket, rehearse: Callable[[], None]) -> None:
             spare = _Spare(line, rehearse)
             if spare.pid:
                 line.send(encode(Spared(pid=spare.pid)))
+        beat()
+        if not idle.poll(_BEAT_MS):
+            continue
         try:
             packet, descriptors, _, _ = socket.recv_fds(line, LARGEST, 2)
         except InterruptedError:

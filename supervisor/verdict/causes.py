@@ -42,3 +42,4 @@ CAUSES: dict[VerdictKind, frozenset[str]] = {
         | {"takes-no-work", "check-unexplained", "canary-silent", "mixed"},
     ),
 }
+CAUSES[VerdictKind.UNSURE] |= CAUSES[VerdictKind.HUNG]  # accused of it, without two keys

@@ -60,3 +60,5 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     withheld: str = ""
     review_s: float = 1.0
     actor: str = ""
+    recurrent: bool = False
+    rule: str = ""  # "": the name of the rule itself

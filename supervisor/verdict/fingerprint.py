@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+import msgspec
+
 from supervisor.words import ExitReason
 
 
@@ -23,6 +25,7 @@ class Prior(StrEnum):
     EXHAUSTION = "exhaustion"
     UPSTREAM = "upstream"
     DATA = "data"
+    CLOCK = "clock"  # our time is refused
     UNKNOWN = "unknown"
 
 
@@ -62,6 +65,26 @@ def prior(exceptions: tuple[str, ...], *, message: str = "", phase: str = "") ->
     return Prior.UNKNOWN
 
 
+def told_apart(reason: ExitReason, phase: str = "") -> ExitReason:
+    """The same end, with its fingerprint and whose fault it looks like written on it."""
+    guess = looks_like(reason)
+    return msgspec.structs.replace(
+        reason, fingerprint=fingerprint(reason, phase), prior="" if guess is Prior.UNKNOWN else str(guess)
+    )
+
+
+def looks_like(reason: ExitReason) -> Prior:
+    """Whose fault an end looks like: as it was written down, else from its last words, its signal, its detail."""
+    if reason.prior:
+        return Prior(reason.prior)
+    crash = reason.crash
+    if crash is not None:
+        return prior(crash.exceptions, message=crash.message, phase=crash.phase)
+    if exit_words(reason) in ("SIGXCPU", "SIGXFSZ"):
+        return Prior.EXHAUSTION
+    return prior(("Exception",), message=reason.detail) if reason.detail else Prior.UNKNOWN
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -97,15 +120,21 @@ _UPSTREAM = _words(  # the standard library, aiohttp, and the NetworkError famil
     RequestTimeout DDoSProtection RateLimitExceeded
     """
 )
+_CLOCK = _words("InvalidNonce")
 _DATA = _words("JSONDecodeError DecodeError UnicodeDecodeError InvalidOperation BadResponse NullResponse")
 # bad input of the start before the first message, bad input of the stream after it
 _INPUT = _words("KeyError ValueError IndexError TypeError ValidationError ZeroDivisionError OverflowError")
 # classes that cover several worlds: their message decides
 _WIDE = (
+    (Prior.CLOCK, re.compile(r"recvwindow|-1021\b|timestamp.{0,40}(ahead|behind|outside)|clock skew", re.I)),
     (Prior.CONFLICT, re.compile(r"address (already )?in use|errno 98\b|already locked|lock is held|is locked", re.I)),
     (
         Prior.EXHAUSTION,
-        re.compile(r"errno (12|23|24|28|122)\b|too many open files|no space left|can't start new thread", re.I),
+        re.compile(
+            r"errno (12|23|24|27|28|99|122)\b|too many open files|no space left|file too large|cannot allocate memory|"
+            r"cannot assign requested|address not available|can't start new thread",
+            re.I,
+        ),
     ),
     (Prior.CREDENTIAL, re.compile(r"\b(401|403)\b|unauthori[sz]ed|forbidden|invalid (api.?key|signature)", re.I)),
     (Prior.UPSTREAM, re.compile(r"\b(429|50[0234])\b|errno (101|104|110|111|113)\b|timed out", re.I)),
@@ -126,6 +155,7 @@ def _of_class(name: str, message: str, phase: str) -> Prior:
         (Prior.EXHAUSTION, _EXHAUSTION),
         (Prior.UPSTREAM, _UPSTREAM),
         (Prior.DATA, _DATA),
+        (Prior.CLOCK, _CLOCK),
     ):
         if name in names:
             return guess

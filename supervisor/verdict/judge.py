@@ -15,13 +15,17 @@ from supervisor.verdict.rules import RULES
 from supervisor.verdict.testimony import testimony
 from supervisor.words import VerdictKind
 
+_ILL = frozenset({VerdictKind.HUNG, VerdictKind.DEGRADED, VerdictKind.UPSTREAM, VerdictKind.EXHAUSTED})
+
 __all__ = ["Action", "Verdict", "correlate", "judge"]
 
 
 def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Verdict:
     """The verdict on one child. `previous` is the last verdict on it: it lends `since`, and tells what was tried."""
     facts = derive(evidence, now)
+    name = ""
     for rule in RULES:
+        name = rule.__name__.strip("_")
         found = rule(evidence, facts, previous)
         if found is not None:
             break
@@ -45,4 +49,7 @@ def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Ve
         withheld=found.withheld,
         next_review=now + max(found.review_s, evidence.timing.tick_s),
         actor=found.actor,
+        check_blind=found.kind in _ILL and bool(facts.passing) and not facts.failing,
+        recurrent=found.recurrent,
+        rule=found.rule or name,
     )

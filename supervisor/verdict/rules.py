@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from supervisor.verdict.conviction import all_turn, convict, frozen
+from supervisor.verdict.dependency import AWAY, leans, upstream
+from supervisor.verdict.endings import conflict, ended
 from supervisor.verdict.evidence import CheckResult, Evidence
 from supervisor.verdict.facts import Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
-from supervisor.verdict.fingerprint import exit_words, prior
-from supervisor.words import ExitKind, State, VerdictKind
+from supervisor.words import State, VerdictKind
 
 Rule = Callable[[Evidence, Facts, Verdict | None], Finding | None]
 
 _ALIVE = (State.STARTING, State.RUNNING, State.READY)
 
 
-def _blind_observer(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
+def _blind_observer(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding | None:
     """Rule 1. A blind observer convicts nobody; ends are kernel facts and stay valid."""
     left_s = evidence.observer.valid_since - facts.now
     if evidence.state not in _ALIVE or left_s <= 0:
@@ -31,7 +32,9 @@ def _blind_observer(evidence: Evidence, facts: Facts, _: Verdict | None) -> Find
         reason=f"the supervisor itself stood still for {evidence.observer.stall_s:.1f} s; "
         f"it looks again for {left_s:.1f} s before it judges {evidence.name}",
         speaks_for=(f"the root's tick was late by {evidence.observer.late_s:.1f} s",),
+        action=Action.VOID,
         review_s=left_s,
+        rule=AWAY if previous is not None and previous.rule == AWAY else "",
     )
 
 
@@ -48,62 +51,6 @@ def _wanted_down(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding
     )
 
 
-def _not_running(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding | None:
-    """Rule 3. It has ended, or has not begun: the exit says why."""
-    state, last = evidence.state, evidence.last_exit
-    how = last.sentence() if last is not None else "how it ended is not known"
-    if state is State.STOPPED:
-        return Finding(kind=VerdictKind.STOPPED, cause="ended", reason=f"ended and is not to be restarted; {how}")
-    if state is State.STOPPING:
-        return Finding(kind=VerdictKind.STOPPED, cause="stopping", reason="is being stopped, to be started again")
-    if state is State.WAITING:
-        return Finding(kind=VerdictKind.STARTING, cause="waiting", reason="waits for an earlier sibling to be ready")
-    if state is State.ZOMBIE:
-        return Finding(kind=VerdictKind.HUNG, cause="zombie", reason="its thread would not end; fenced by incarnation")
-    if state is State.QUARANTINED:
-        if evidence.crash_loop:
-            return Finding(
-                kind=VerdictKind.CRASH_LOOP,
-                cause=_cause_of_exit(evidence),
-                reason=f"died the same death repeatedly without useful work, parked until released or changed; {how}",
-                speaks_for=(f"fingerprint {last.fingerprint}",) if last is not None and last.fingerprint else (),
-                withheld="restart: the same inputs would die the same death",
-                review_s=60.0,
-            )
-        return Finding(
-            kind=VerdictKind.CRASHED,
-            cause="budget-spent",
-            reason=f"its restart budget is spent, parked until released; {how}",
-            withheld="restart: the budget is spent",
-            review_s=60.0,
-        )
-    if state is State.RESTARTING:
-        due_s = max(0.0, (evidence.next_retry_at or facts.now) - facts.now)
-        if last is not None and last.kind is ExitKind.HUNG:
-            cause = previous.cause if previous is not None and previous.kind is VerdictKind.HUNG else "convicted"
-            return Finding(kind=VerdictKind.HUNG, cause=cause, reason=f"{how}; starts again in {due_s:.1f} s")
-        return Finding(
-            kind=VerdictKind.CRASHED, cause=_cause_of_exit(evidence), reason=f"{how}; starts again in {due_s:.1f} s"
-        )
-    return None
-
-
-def _cause_of_exit(evidence: Evidence) -> str:
-    last = evidence.last_exit
-    if last is None:
-        return "unknown"
-    if last.crash is not None:
-        return str(prior(last.crash.exceptions, message=last.crash.message, phase=last.crash.phase))
-    if last.signal is not None:
-        native = exit_words(last) in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS")
-        return "native" if native else "foreign-kill"
-    if last.kind is ExitKind.START_TIMEOUT:
-        return "start-timeout"
-    if last.kind is ExitKind.START_FAILED:
-        return "start-failed"
-    return "unknown" if last.code is None else "exit-code" if last.code else "exit-0"
-
-
 def _not_looked_at(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
     """A live child nobody has looked at, or whose last look is old: the root's fault, not the child's."""
     if evidence.state is not State.READY:
@@ -114,6 +61,7 @@ def _not_looked_at(evidence: Evidence, facts: Facts, _: Verdict | None) -> Findi
         return Finding(
             kind=VerdictKind.OBSERVER_STALL,
             cause="no-look",
+            action=Action.VOID,
             reason=f"the supervisor last looked at it {facts.look_age_s:.1f} s ago (limit {facts.suspect_s:.1f} s)",
         )
     return None
@@ -183,6 +131,9 @@ def _starting(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | 
             reason=f"started {age_s:.1f} s ago, not ready yet (budget {budget_s:.0f} s)"
             + ("" if moving else f", no movement for {quiet_s:.0f} s"),
         )
+    gated = upstream(evidence, facts)
+    if gated is not None:
+        return gated
     return convict(
         facts,
         facts.actors,
@@ -194,6 +145,13 @@ def _starting(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | 
         action=Action.KILL,
         starting=True,
     )
+
+
+def _leftover(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
+    """It lives, and so does what an earlier incarnation left behind: two of them act in one name."""
+    if evidence.state is not State.READY or not evidence.orphans:
+        return None
+    return conflict(evidence, f"while {evidence.name} runs as pid {evidence.pid}")
 
 
 def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
@@ -411,10 +369,12 @@ def _function(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding:
 RULES: tuple[Rule, ...] = (
     _blind_observer,
     _wanted_down,
-    _not_running,
+    ended,
     _not_looked_at,
     _kernel_state,
     _starting,
+    _leftover,
+    leans,
     _no_witness,
     _ladder,
     _function,

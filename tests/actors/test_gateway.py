@@ -305,3 +305,19 @@ def test_a_taken_port_is_refused_with_a_remedy(tmp_path: Path) -> None:
         taken = other.getsockname()[1]
         with pytest.raises(CannotListen, match=f"cannot listen on 127.0.0.1:{taken}: .*--http-port"):
             open(lambda _: None, home=str(tmp_path), http_port=taken, slots=Slots([], []))
+
+
+def test_restarts_false_ones_and_checks_at_fault_are_counted_as_the_root_tells_it() -> None:
+    counts = {
+        "restarts": [["risk_brain", "livelock", 2]],
+        "check_faults": [["risk_brain", "wrong port", 1], ["gone", "wrong port", 4]],
+        "false_restarts": 1,
+    }
+    ill = {**child("risk_brain"), "verdict": "CHECK_FAULT", "cause": "wrong port"}
+    told = {**status(ill), "server": {**status(ill)["server"], "counts": counts}}
+    found = series(Meter(Slots(INSTRUMENTS, ["main"])).exposition(told, 0.1))
+    unit = ("unit", "risk_brain")
+    assert found[("qt_restarts_total", frozenset({unit, ("cause", "livelock")}))] == 2
+    assert found[("qt_check_fault", frozenset({unit, ("reason", "wrong port")}))] == 1
+    assert found[("qt_check_fault", frozenset({("unit", "gone"), ("reason", "wrong port")}))] == 0
+    assert found[("qt_false_restarts_total", frozenset())] == 1

@@ -62,6 +62,7 @@ ENDS = {
     "detail": ExitReason(kind=ExitKind.SHUTDOWN, code=0, detail="detail"),
     "crash": ExitReason(kind=ExitKind.CRASHED, code=1, fingerprint="boom"),
     "kill": ExitReason(kind=ExitKind.KILLED, signal=9),
+    "upstream": ExitReason(kind=ExitKind.CRASHED, code=1, fingerprint="away", prior="upstream"),
 }
 REFUSED_TO_START = ExitReason(kind=ExitKind.CRASHED, code=1, fingerprint="refused to start")
 TOLD = {

@@ -130,7 +130,8 @@ def _flags(child: Worker | Sup | Pool, **more: str) -> str:
 
 @dataclass(frozen=True)
 class Exit:
-    """It ends by itself: "normal", "shutdown", "detail" (shutdown with a detail), "crash"; or "kill" from outside."""
+    """It ends by itself: "normal", "shutdown", "detail" (shutdown with a detail), "crash", "upstream" (a crash
+    that looks like the fault of what it leans on); or "kill" from outside."""
 
     id: str
     how: str

@@ -25,6 +25,11 @@ CASES: dict[str, tuple[Script, tuple[str, ...], tuple[str, ...]]] = {
         ("gave_up root", "stop b", "down root"),
         ("start a",),
     ),
+    "upstream_is_free": (
+        pair(ONE, Exit("a", "upstream"), intensity=0),
+        ("gave_up root", "stop b", "down root"),
+        ("start a",),
+    ),
     "boot_carries_on": (
         pair(ONE, at_boot=(Fail("b", 1),)),
         ("up root", "start a", "fail b", "stop a", "down root"),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from supervisor.policy import intensity
 from supervisor.policy.intensity import Spent
 from supervisor.spec import OTP, Law
-from supervisor.words import ExitKind, OnExhausted
+from supervisor.verdict import Prior
+from supervisor.words import ExitKind, ExitReason, OnExhausted
 
 
 def test_the_nth_restart_is_granted_and_the_next_is_not() -> None:
@@ -53,8 +54,16 @@ def test_one_that_goes_on_beyond_its_limit_keeps_a_bounded_window() -> None:
 
 @pytest.mark.parametrize("kind", list(ExitKind))
 def test_only_a_kill_from_outside_costs_nothing(kind: ExitKind) -> None:
-    assert intensity.costs(kind, Law()) == (kind is not ExitKind.KILLED)
-    assert intensity.costs(kind, OTP), "OTP counts it like any other (statement 31)"
+    end = ExitReason(kind=kind)
+    assert intensity.costs(end, Law()) == (kind is not ExitKind.KILLED)
+    assert intensity.costs(end, OTP), "OTP counts it like any other (statement 31)"
+
+
+@pytest.mark.parametrize("prior", list(Prior))
+def test_what_a_dependency_did_costs_nothing_and_every_other_fault_does(prior: Prior) -> None:
+    end = ExitReason(kind=ExitKind.CRASHED, code=1, prior=prior)
+    assert intensity.costs(end, Law()) == (prior is not Prior.UPSTREAM)
+    assert intensity.costs(end, OTP)
 
 
 CHILD, SUPERVISOR, ROOT = (False, False), (True, False), (True, True)

@@ -390,7 +390,7 @@ class World:
         last = self.view(record.id).last_exit
         assert last is not None
         law = self.supervisors[self.parent[record.id]].law
-        if last.kind is ExitKind.KILLED and law.kills_are_free:
+        if (last.kind is ExitKind.KILLED and law.kills_are_free) or (last.prior == "upstream" and law.upstream_is_free):
             return
         if record.retry_at is not None and record.id not in self._was_ready and not law.failed_start_is_alone:
             return  # it is paid for when the attempt is due

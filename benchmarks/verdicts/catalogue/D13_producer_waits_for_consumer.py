@@ -25,7 +25,7 @@ class Producer(Actor):
     """Five items a second come in from a thread; each waits for its place in the queue."""
 
     def init(self, **more: Any) -> None:
-        self.queue = zmq.Context.instance().socket(zmq.PUSH)
+        self.queue: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
         self.queue.set(zmq.LINGER, 0)
         self.queue.set(zmq.SNDHWM, 1)
         self.queue.bind(f"ipc://{place('queue.ipc')}")
@@ -45,7 +45,7 @@ class Taker(Worker):
     """Takes all there is; once it is slow, one in three seconds."""
 
     def init(self, **more: Any) -> None:
-        self.queue = zmq.Context.instance().socket(zmq.PULL)
+        self.queue: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
         self.queue.set(zmq.RCVHWM, 1)
         self.queue.connect(f"ipc://{place('queue.ipc')}")
         super().init(every_s=0.2, **more)

@@ -85,5 +85,5 @@ class FlagStart(Obedient):
 
     def init(self, folder: str) -> None:
         if (Path(folder) / f"{self.ctx.name}.flag").exists():
-            raise ConnectionError("the flag is set")
+            raise RuntimeError("the flag is set")
         super().init(folder)
