@@ -50,13 +50,18 @@ class Rhythm(msgspec.Struct):
     count: int = 0
     at_ns: int = 0
     gaps: list[float] = []
+    due_at: float | None = None  # when inputs of a conditional promise were first seen to wait for it
 
-    def learn(self, told: PromiseVitals, good: bool) -> None:
+    def learn(self, told: PromiseVitals, good: bool, now: float = 0.0) -> None:
         """Mean gap since the last look, unless something was wrong meanwhile: no fault is learned as normal."""
         if told.count > self.count and self.count and good:
             gap_s = (told.at_ns - self.at_ns) * _NS / (told.count - self.count)
             if len(self.gaps) < GAPS_LEAST or gap_s <= STRANGE_GAP * statistics.median(self.gaps):
                 self.gaps = [*self.gaps[-(GAPS - 1) :], gap_s]
+        if told.count != self.count or told.inputs <= told.inputs_then:
+            self.due_at = None
+        if self.due_at is None and told.inputs > told.inputs_then:
+            self.due_at = now
         self.count, self.at_ns = told.count, told.at_ns
 
     @property
@@ -215,7 +220,7 @@ class Witness:
         seen.promises = seen.reader.promises()
         good = seen.verdict is not None and seen.verdict.kind in WORKING
         for told in seen.promises:
-            seen.rhythms.setdefault((told.actor, told.what), Rhythm()).learn(told, good)
+            seen.rhythms.setdefault((told.actor, told.what), Rhythm()).learn(told, good, time.monotonic())
         if seen.spec.depends or (isinstance(seen.spec.start, NodeStart) and seen.spec.start.group is not None):
             seen.calls = {told.name: told for told in seen.reader.dependencies()}
 
@@ -292,6 +297,7 @@ class Witness:
                     elsewhere=self._elsewhere(seen, promise, now) if late else None,
                     changed_at=told.changed_at_ns * _NS if promise.changing and told.changed_at_ns else None,
                     actor=told.actor,
+                    due_since=seen.rhythms[told.actor, told.what].due_at if promise.when else None,
                 )
             )
         return tuple(found)

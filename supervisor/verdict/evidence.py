@@ -90,6 +90,16 @@ class Point(msgspec.Struct, frozen=True):
     run_delay_s: float
     voluntary: int
     handled: int
+    queued: int = 0
+    rss_mib: float | None = None
+    descriptors: int | None = None
+
+
+class Deep(msgspec.Struct, frozen=True):
+    """The threads at one deep look."""
+
+    at: float
+    threads: tuple[ThreadSample, ...]
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +113,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     disk_since: float | None = None  # since when some thread was seen in state D at every look
     traces: tuple[Trace, ...] = ()
     points: tuple[Point, ...] = ()
+    deep: tuple[Deep, ...] = ()  # the last two deep looks
 
     def add(self, look: Look, timing: Timing = SEEDS) -> History:
         """Fold one look. A look older than the last one is ignored; a counter that fell counts as moved."""
@@ -129,11 +140,19 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         points = self.points
         if look.kernel is not None:
             handled = sum(trace.sample.handled for trace in traces)
-            point = Point(look.at, look.kernel.cpu_s, look.kernel.run_delay_s, look.kernel.voluntary, handled)
+            told = look.kernel
+            queued = sum(trace.sample.queued for trace in traces)
+            point = Point(
+                look.at, told.cpu_s, told.run_delay_s, told.voluntary, handled, queued, told.rss_mib, told.descriptors
+            )
             if len(points) >= 2 and look.at - points[-2].at < timing.point_every_s:
                 points = (*points[:-1], point)
             else:
                 points = (*points[-(POINTS - 1) :], point)
+        deep = self.deep
+        threads = look.kernel.per_thread if look.kernel is not None else ()
+        if threads and (not deep or deep[-1].threads != threads):
+            deep = (*deep[-1:], Deep(look.at, threads))
         return History(
             incarnation=look.incarnation,
             at=look.at,
@@ -143,6 +162,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
             disk_since=disk_since,
             traces=traces,
             points=points,
+            deep=deep,
         )
 
 
@@ -190,6 +210,7 @@ class PromiseSample(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: bool | None = None  # another user of the same source sees data now; None: no other user is known
     changed_at: float | None = None  # when its content last differed from the one before; None: not compared
     actor: str = ""  # whose promise, in a node with a group
+    due_since: float | None = None  # when the first of `inputs` was seen; None: not known
 
 
 class CanarySample(msgspec.Struct, frozen=True, kw_only=True):

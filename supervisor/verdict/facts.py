@@ -11,7 +11,13 @@ from collections.abc import Callable
 import msgspec
 
 from supervisor.verdict.evidence import CheckResult, Evidence, History, PromiseSample, Trace
-from supervisor.verdict.timing import SEEDS, Timing
+from supervisor.verdict.timing import SEEDS, SHARES_LEAST_S, Timing
+
+TICKS_S = 0.025  # CPU time is counted in ticks of 10 ms: less than this may be one tick and its rounding
+GIL_WAIT = (140.0, 260.0)  # voluntary switches per second of a thread that waits for the interpreter lock
+RHYTHMS = 3.0  # times its own median gap: no silence yet
+DEEP_OLD_S = 3.0
+DEEP_MOST_S = 20.0  # two deep looks further apart tell no rate
 
 
 class ActorFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +32,10 @@ class ActorFacts(msgspec.Struct, frozen=True, kw_only=True):
     handled: int
     turned: bool  # its loop was seen to turn since the observer is valid
     works: bool  # it was seen to finish something, or marked progress, within `FRESH_S`
+    repeats: int  # times in a row that it was given the very same message
+    in_hand: str  # which that is
+    lease_s: float  # declared long work is allowed for so long yet
+    lease_why: str
     cpu_spent_s: float  # CPU its process used since the loop last turned
 
     @property
@@ -55,6 +65,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float | None  # share of one core used within the window
     run_queue: float | None  # share of the window spent waiting for a core (sum over threads)
     switches: float | None  # voluntary context switches per second of the main thread
+    gil_wait: bool | None  # threads wait for the interpreter lock, by their switch rate; None: not looked at
+    cpu_floor: float  # a share that a single clock tick of the kernel makes
+    traced: bool
+    wchan: str
+    echo_silent_s: float | None  # R0: age of the oldest unanswered one; None: never asked
+    growing: bool  # more messages wait than at the beginning of the window
     pong_silent_s: float | None  # age of the oldest unanswered ping; 0: all answered; None: never pinged
     pong_age_s: float | None
     actors: tuple[ActorFacts, ...]
@@ -83,7 +99,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rests(self) -> bool:
         """It neither runs nor wants to."""
-        return self.cpu is not None and self.cpu < self.timing.cpu_idle and (self.run_queue or 0.0) < 0.1
+        return (
+            self.cpu is not None
+            and self.cpu < max(self.timing.cpu_idle, self.cpu_floor)
+            and (self.run_queue or 0.0) < 0.1
+        )
 
     @property
     def answers(self) -> bool:
@@ -125,6 +145,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
     first = history.traces[0].first_at if history.traces else (history.points[0].at if history.points else end)
     cpu, run_queue, switches = _shares(history, end - max(hang_s, timing.suspect_s), start, timing)
     handled, handled_s = _handled(history, start, timing)
+    window = [point for point in history.points if point.at >= max(start, end - timing.fresh_s)]
     waiting_since, answered_at = evidence.ping.waiting_since, evidence.ping.answered_at
     known = waiting_since is not None or answered_at is not None
     failing, passing = _checks(evidence, now)
@@ -143,6 +164,14 @@ def derive(evidence: Evidence, now: float) -> Facts:
         cpu=cpu,
         run_queue=run_queue,
         switches=switches,
+        gil_wait=_gil_wait(history, start),
+        cpu_floor=TICKS_S / max(hang_s, timing.suspect_s, timing.shares_s),
+        traced=history.kernel is not None and kernel_fresh and history.kernel.traced,
+        wchan=history.kernel.wchan if history.kernel is not None and kernel_fresh else "",
+        echo_silent_s=None
+        if evidence.echo.waiting_since is None and evidence.echo.answered_at is None
+        else (0.0 if evidence.echo.waiting_since is None else max(0.0, now - max(evidence.echo.waiting_since, start))),
+        growing=len(window) > 1 and window[-1].queued > 1.1 * window[0].queued + 1,
         pong_silent_s=None
         if not known
         else (0.0 if waiting_since is None else max(0.0, now - max(waiting_since, start))),
@@ -172,6 +201,10 @@ def _actor(
         handled=sample.handled,
         turned=trace.loops_at > trace.first_at and trace.loops_at >= start,
         works=finished_at > 0 and finished_at >= max(start, end - fresh_s),
+        repeats=sample.repeats,
+        in_hand=sample.in_hand,
+        lease_s=max(0.0, (sample.lease_until or 0.0) - end),
+        lease_why=sample.lease_why,
         cpu_spent_s=max(0.0, cpu_s - trace.cpu_at_loop_s),
     )
 
@@ -196,6 +229,22 @@ def _shares(
     )
 
 
+def _gil_wait(history: History, start: float) -> bool | None:
+    """Whether threads wait for the interpreter lock: each of them wakes every 5 ms to ask for it, about 196 times a
+    second (measured; docs/health.md). The interpreter's switch interval is no limit of ours, so it is not scaled."""
+    if len(history.deep) < 2 or history.deep[0].at < start:
+        return None
+    first, last = history.deep
+    span_s = last.at - first.at
+    if history.at - last.at > DEEP_OLD_S or not SHARES_LEAST_S <= span_s <= DEEP_MOST_S:
+        return None
+    before = {thread.id: thread for thread in first.threads}
+    both = [(before[thread.id], thread) for thread in last.threads if thread.id in before]
+    if len(both) < 2:
+        return None
+    return any(GIL_WAIT[0] <= (new.voluntary - old.voluntary) / span_s <= GIL_WAIT[1] for old, new in both)
+
+
 def _handled(history: History, start: float, timing: Timing) -> tuple[int, float]:
     points = [point for point in history.points if point.at >= max(start, history.at - timing.fresh_s)]
     if len(points) < 2:
@@ -218,13 +267,26 @@ def _checks(evidence: Evidence, now: float) -> tuple[tuple[CheckResult, ...], tu
 
 
 def _promises(evidence: Evidence, now: float) -> tuple[tuple[PromiseSample, ...], tuple[PromiseSample, ...]]:
-    """Broken and kept; a promise whose first term has not passed yet is neither."""
+    """Broken and kept. One whose first term has not passed yet, or for which nothing came in, is neither."""
     since = max(evidence.state_since, evidence.observer.valid_since)
     broken, kept = [], []
     for promise in evidence.promises:
-        limit_s = promise.at_least_every_s * evidence.observer.factor
-        if promise.last_at is not None and now - promise.last_at <= limit_s:
+        limit_s = limit_of(promise) * evidence.observer.factor
+        frozen = is_frozen(promise, now, since, limit_s)
+        if promise.last_at is not None and now - promise.last_at <= limit_s and not frozen:
             kept.append(promise)
-        elif now - max(since, promise.last_at or since) > limit_s:
+            continue
+        waited_s = now - max(since, promise.last_at or since, promise.due_since or since)
+        if frozen or (promise.due and waited_s > limit_s):
             broken.append(promise)
     return tuple(broken), tuple(kept)
+
+
+def limit_of(promise: PromiseSample) -> float:
+    """As promised, or as its own rhythm shows where that is slower."""
+    return max(promise.at_least_every_s, RHYTHMS * (promise.rhythm_s or 0.0))
+
+
+def is_frozen(promise: PromiseSample, now: float, since: float, limit_s: float) -> bool:
+    """It comes, but its content has been the same for longer than two terms."""
+    return promise.changed_at is not None and now - max(promise.changed_at, since) > 2 * limit_s

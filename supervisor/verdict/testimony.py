@@ -6,6 +6,7 @@ evidence (docs/health.md): kernel, interpreter, loops, function, checks. An unkn
 
 from __future__ import annotations
 
+from supervisor.verdict.evidence import CheckResult
 from supervisor.verdict.facts import Facts
 
 
@@ -41,3 +42,37 @@ def _function(facts: Facts) -> str:
     return (
         "function: nothing to do, nothing waits" if not any(a.waits for a in facts.actors) else "function: work waits"
     )
+
+
+def resting(facts: Facts) -> str:
+    if not facts.rests:
+        return ""
+    return f"uses {share(facts.cpu)} of a core and wants no more, though it should beat"
+
+
+def share(value: float | None) -> str:
+    return "an unknown share" if value is None else f"{value:.0%}"
+
+
+def cpu_words(facts: Facts) -> str:
+    return "CPU unknown" if facts.cpu is None else f"CPU {facts.cpu:.0%} of one core"
+
+
+def good_words(facts: Facts) -> str:
+    parts = []
+    if facts.handled > 0:
+        parts.append(f"{facts.handled} messages in {facts.handled_s:.0f} s")
+    elif any(actor.works for actor in facts.actors):
+        parts.append("work was finished a moment ago")
+    parts.extend(f"{promise.topic} is fresh" for promise in facts.kept)
+    if not parts and facts.actors:
+        parts.append("idle, every loop turns")
+    if facts.answers:
+        parts.append("pings answered")
+    parts.extend(f"{check.kind} {check.target} passes" for check in facts.passing)
+    return ", ".join(parts) or "nothing speaks against it"
+
+
+def check_words(check: CheckResult) -> str:
+    times = f", {check.failures} in a row" if check.failures > 1 else ""
+    return f"check {check.kind} {check.target} fails{times}" + (f": {check.detail}" if check.detail else "")

@@ -32,6 +32,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     queue_goal_s: float = 1.0  # the oldest waiting message is older: the child is late
     unsure_s: float = 60.0  # alert time for UNSURE
     correlated_s: float = 3.0  # suspicions this close together are one event
+    early_ready_s: float = 30.0  # it said ready and may take so long to its first output
     canary_s: float = 10.0  # a correlated suspicion that lasted this long may be tried out on one child
     factor_ease_s: float = 10.0  # the local-health factor falls by one after so many clean seconds
     shares_s: float = 1.0  # CPU shares need readings over this time

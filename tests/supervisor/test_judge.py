@@ -153,20 +153,20 @@ LIVE = [
     ("waits for the disk", {**BLOCKED, "disk_s": 7}, {}, VerdictKind.BUSY, "disk-wait", Action.NONE),
     ("promise broken", {}, {"promises": (BROKEN,)}, VerdictKind.DEGRADED, "stale", Action.NONE),
     # --- the check
-    ("wrong port", {}, {"checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.NONE),
-    ("wrong port, idle", {"flat_s": 1e6}, {"checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.NONE),
-    ("red but working", {}, {"checks": (UNEXPLAINED,)}, VerdictKind.CHECK_FAULT, "handler error", Action.NONE),
+    ("wrong port", {}, {"checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.STRIP_CHECK),
+    ("wrong port, idle", {"flat_s": 1e6}, {"checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.STRIP_CHECK),
+    ("red but working", {}, {"checks": (UNEXPLAINED,)}, VerdictKind.CHECK_FAULT, "handler error", Action.STRIP_CHECK),
     ("red and idle", {"flat_s": 1e6}, {"checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "check-unexplained", Action.NONE),
     ("red, worked half a minute ago", {"flat_s": 30}, {"checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "check-unexplained", Action.NONE),
     ("red once", {}, {"checks": (msgspec.structs.replace(UNEXPLAINED, failures=1),)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("red long ago", {}, {"checks": (msgspec.structs.replace(WRONG_PORT, at=NOW - 50),)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("red before this life", {}, {"checks": (WRONG_PORT,), "state_since": NOW - 0.5}, VerdictKind.HEALTHY, "", Action.NONE),
-    ("green while hung", BLOCKED, {"checks": (PASSING,)}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+    ("green while hung", BLOCKED, {"checks": (PASSING,)}, VerdictKind.HUNG, "loop-blocked", Action.KILL),
     # --- it hangs
-    ("blocked", BLOCKED, {}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
-    ("blocked, node unpinged", BLOCKED, {"ping": Ping()}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
-    ("blocked, ports busy", {**BLOCKED, "cpu": 0.2}, {}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
-    ("blocked while idle", {"stuck_s": 8, "cpu": 0}, {}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+    ("blocked", BLOCKED, {}, VerdictKind.HUNG, "loop-blocked", Action.KILL),
+    ("blocked, node unpinged", BLOCKED, {"ping": Ping()}, VerdictKind.HUNG, "loop-blocked", Action.KILL),
+    ("blocked, ports busy", {**BLOCKED, "cpu": 0.2}, {}, VerdictKind.HUNG, "loop-blocked", Action.KILL),
+    ("blocked while idle", {"stuck_s": 8, "cpu": 0}, {}, VerdictKind.HUNG, "loop-blocked", Action.KILL),
     ("blocked, others work", {**BLOCKED, "others": 2}, {}, VerdictKind.HUNG, "actor-stuck", Action.RESTART),
     ("two blocked together", {**BLOCKED, "twins": 1}, {}, VerdictKind.HUNG, "deadlock", Action.KILL),
     ("spinning", SPINNING, {}, VerdictKind.HUNG, "livelock", Action.KILL),
@@ -185,7 +185,7 @@ LIVE = [
     ("loop silent", {"stuck_s": 4}, {}, VerdictKind.UNSURE, "loop-silent", Action.NONE),
     ("main thread silent", {}, {"ping": SILENT}, VerdictKind.DEGRADED, "main-thread-silent", Action.NONE),
     ("takes no work", {"flat_s": 30, "queued": 5, "queue_age_s": 20}, {}, VerdictKind.UNSURE, "takes-no-work", Action.NONE),
-    ("blocked but producing", BLOCKED, {"promises": (FRESH,)}, VerdictKind.UNSURE, "actor-stuck", Action.NONE),
+    ("blocked but producing", BLOCKED, {"promises": (FRESH,)}, VerdictKind.UNSURE, "loop-blocked", Action.NONE),
     ("a silent program", {"vitals": False}, {"ping": SILENT}, VerdictKind.UNSURE, "main-thread-silent", Action.NONE),
     ("no witness", {"vitals": False}, {"ping": Ping()}, VerdictKind.UNSURE, "no-witness", Action.NONE),
     ("never looked at", None, {}, VerdictKind.UNSURE, "no-look", Action.NONE),
@@ -193,7 +193,7 @@ LIVE = [
     # --- a program without vitals
     ("check only", {"vitals": False}, {"ping": Ping(), "checks": (PASSING,)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("red check only", {"vitals": False}, {"ping": Ping(), "checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "check-unexplained", Action.NONE),
-    ("wrong check only", {"vitals": False}, {"ping": Ping(), "checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.NONE),
+    ("wrong check only", {"vitals": False}, {"ping": Ping(), "checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.STRIP_CHECK),
     ("promise only", {"vitals": False}, {"ping": Ping(), "promises": (BROKEN,)}, VerdictKind.DEGRADED, "stale", Action.NONE),
     # --- we cannot tell, and it is our fault
     ("late observer", BLOCKED, {"observer": Observer(valid_since=NOW + 2, stall_s=9)}, VerdictKind.OBSERVER_STALL, "settling", Action.VOID),
@@ -203,7 +203,7 @@ LIVE = [
     ("observer under load", BLOCKED, {"observer": Observer(factor=2.0)}, VerdictKind.BUSY, "long-message", Action.NONE),
     # --- the child's own limit
     ("patient child", BLOCKED, {"hang_after_s": 30.0}, VerdictKind.BUSY, "long-message", Action.NONE),
-    ("impatient child", {"stuck_s": 1.5, "in_hand_s": 1.5, "cpu": 0}, {"hang_after_s": 1.0}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+    ("impatient child", {"stuck_s": 1.5, "in_hand_s": 1.5, "cpu": 0}, {"hang_after_s": 1.0}, VerdictKind.HUNG, "loop-blocked", Action.KILL),
 ]  # fmt: skip
 
 
@@ -314,7 +314,7 @@ def test_a_conviction_names_two_witnesses_and_a_killed_child_keeps_its_cause_whi
 
     killed = ExitReason(kind=ExitKind.HUNG, signal=signal.SIGKILL)
     down = judge(evidence(state=State.RESTARTING, last_exit=killed), NOW + 1, hung)
-    assert (down.kind, down.cause, down.action) == (VerdictKind.HUNG, "actor-stuck", Action.NONE)
+    assert (down.kind, down.cause, down.action) == (VerdictKind.HUNG, "loop-blocked", Action.NONE)
 
 
 def test_a_green_verdict_names_its_witnesses_too() -> None:

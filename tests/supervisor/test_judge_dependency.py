@@ -45,13 +45,13 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any], VerdictKind, str, Action]]
     ("all users fail together", {}, {"dependencies": (need(probe_ok=True, users=3, users_failing=3, **FAILING),)}, VerdictKind.UPSTREAM, "error", Action.GATE),
     ("the sibling that serves it is down", {}, {"dependencies": (need(owner="db", owner_up=False, **FAILING),)}, VerdictKind.UPSTREAM, "sibling", Action.GATE),
     ("blocked on a peer that is gone", BLOCKED, {"dependencies": (need(owner="bus", owner_up=False),)}, VerdictKind.UPSTREAM, "blocked", Action.GATE),
-    ("blocked, its venue is well", BLOCKED, {"dependencies": (WELL,)}, VerdictKind.HUNG, "actor-stuck", Action.KILL),
+    ("blocked, its venue is well", BLOCKED, {"dependencies": (WELL,)}, VerdictKind.HUNG, "loop-blocked", Action.KILL),
     ("spinning while its venue is away", SPINNING, {"dependencies": (DEAD,)}, VerdictKind.HUNG, "livelock", Action.KILL),
     ("interpreter held while its venue is away", BLOCKED, {"dependencies": (DEAD,), "ping": SILENT}, VerdictKind.HUNG, "gil-blocked", Action.KILL),
     ("one of three away", {}, {"dependencies": (DEAD_AND_USED, WELL, need("x", probe_ok=True)), "promises": (FRESH,)}, VerdictKind.DEGRADED, "partial", Action.NONE),
     ("one of two away, and no output at all", {}, {"dependencies": (DEAD_AND_USED, WELL), "promises": (BROKEN,)}, VerdictKind.UPSTREAM, "refused", Action.GATE),
     ("its health route counts the database", {}, {"dependencies": (DEAD_AND_USED,), "checks": (HANDLER_503,)}, VerdictKind.UPSTREAM, "refused", Action.GATE),
-    ("its health route counts what nobody needs", {}, {"dependencies": (DEAD,), "checks": (HANDLER_503,)}, VerdictKind.CHECK_FAULT, "says unavailable", Action.NONE),
+    ("its health route counts what nobody needs", {}, {"dependencies": (DEAD,), "checks": (HANDLER_503,)}, VerdictKind.CHECK_FAULT, "says unavailable", Action.STRIP_CHECK),
 ]  # fmt: skip
 
 

@@ -1,0 +1,267 @@
+"""Rule 9, the function witness: every loop turns, so what does the child do, and what should it?
+
+The picture: a shop whose lights are on. Promises are the deliveries it owes, canaries the customer who asks for
+something whose answer he knows, a check the passer-by who says "closed". Deliveries count, the passer-by is a remark.
+Whether an absent delivery is the shop's fault, the neighbours who buy from the same source can tell.
+"""
+
+from __future__ import annotations
+
+from supervisor.verdict.evidence import CanarySample, Evidence, PromiseSample
+from supervisor.verdict.facts import Facts, is_frozen, limit_of
+from supervisor.verdict.finding import Action, Finding, Verdict
+from supervisor.verdict.testimony import check_words, cpu_words, good_words
+from supervisor.words import ExitKind, VerdictKind
+
+REPEATS = 20  # times the very same message, in a row
+FEW = 0.25  # share of its keys that fail: the rest is what counts
+
+
+def function(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding:
+    """It always has an answer: the last rule."""
+    good = good_words(facts)
+    return (
+        _again(evidence, facts, previous)
+        or _asked(evidence, facts, good)
+        or _late(evidence, facts, good)
+        or (stale(evidence, facts, good, previous) if facts.broken else None)
+        or _check(facts, good)
+        or Finding(kind=VerdictKind.HEALTHY, cause="" if facts.handled else "idle", reason=good)
+    )
+
+
+def _again(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding | None:
+    """The same message again and again: the loop turns and nothing comes of it (C15)."""
+    worst = max(facts.actors, key=lambda actor: actor.repeats, default=None)
+    if worst is None or worst.repeats < REPEATS:
+        return None
+    what = f"the same message {worst.repeats} times in a row" + (f" ({worst.in_hand})" if worst.in_hand else "")
+    return _two_keys(
+        evidence,
+        facts,
+        previous,
+        cause="livelock",
+        reason=f"{worst.name} is given {what}",
+        against=(f"loop: {what}", "function: nothing else was finished meanwhile"),
+        action=Action.QUARANTINE_MESSAGE if worst.in_hand else Action.RESTART_ACTOR,
+        actor=worst.name,
+    )
+
+
+def _two_keys(
+    evidence: Evidence,
+    facts: Facts,
+    previous: Verdict | None,
+    *,
+    cause: str,
+    reason: str,
+    against: tuple[str, ...],
+    action: Action,
+    actor: str,
+) -> Finding:
+    """`conviction.convict` for a hang whose loop turns: both keys for the whole window, no promise kept meanwhile."""
+    lasted_s = 0.0
+    if previous is not None and previous.cause == cause:
+        lasted_s = max(0.0, facts.now - max(previous.cause_since, evidence.observer.valid_since))
+    favour = tuple(f"function: {kept.topic} was produced within the window" for kept in facts.kept)
+    missing = ""
+    if min(lasted_s, facts.watched_s) < facts.hang_s:
+        missing = f"it was seen for {lasted_s:.1f} s, the window is {facts.hang_s:.1f} s"
+    elif favour:
+        missing = favour[0]
+    return Finding(
+        kind=VerdictKind.UNSURE if missing else VerdictKind.HUNG,
+        cause=cause,
+        reason=reason,
+        speaks_for=against,
+        speaks_against=favour,
+        action=Action.NONE if missing else action,
+        withheld=f"{action}: {missing}" if missing else "",
+        actor=actor,
+    )
+
+
+def _asked(evidence: Evidence, facts: Facts, good: str) -> Finding | None:
+    """Questions with a known answer."""
+    wrong = [one for one in evidence.canaries if one.ok is False and one.failures >= 2]
+    silent = [one for one in evidence.canaries if _unanswered(one, evidence, facts)]
+    if wrong:
+        first = wrong[0]
+        few = len(evidence.canaries) > 2 and len(wrong) <= FEW * len(evidence.canaries)
+        return Finding(
+            kind=VerdictKind.DEGRADED,
+            cause="partial" if few else "wrong",
+            reason=f"asked {first.name} it answers {first.answer!r}, right is {first.expect!r}, "
+            f"{first.failures} times in a row ({good})",
+            speaks_for=tuple(f"function: canary {one.name} is wrong" for one in wrong),
+            action=Action.NONE if few else Action.ALERT,
+            withheld="restart: whether a new life knows better is not known",
+            actor=first.actor,
+        )
+    if silent:
+        first = silent[0]
+        works = facts.handled > 0 or bool(facts.kept)
+        return Finding(
+            kind=VerdictKind.DEGRADED if works else VerdictKind.UNSURE,
+            cause="canary-silent",
+            reason=f"{first.name} was asked {facts.now - first.asked_at:.1f} s ago and is not answered ({good})",
+            speaks_for=(f"function: canary {first.name} is not answered",),
+            speaks_against=("loop: every loop turns",),
+            withheld="restart: one witness only",
+            actor=first.actor,
+        )
+    return None
+
+
+def _unanswered(one: CanarySample, evidence: Evidence, facts: Facts) -> bool:
+    if one.answered_at is not None and one.answered_at >= one.asked_at:
+        return False
+    since = max(one.asked_at, evidence.observer.valid_since)
+    return facts.now - since > max(one.timeout_s * evidence.observer.factor, facts.hang_s)
+
+
+def _late(evidence: Evidence, facts: Facts, good: str) -> Finding | None:
+    """Work is done, and it is done late."""
+    goal_s = facts.timing.queue_goal_s * evidence.observer.factor
+    late = [actor for actor in facts.actors if actor.queue_age_s > goal_s]
+    if not late:
+        return None
+    worst = max(late, key=lambda actor: actor.queue_age_s)
+    pages = (evidence.host.memory_pressure or 0.0) >= 0.2
+    return Finding(
+        kind=VerdictKind.BUSY,
+        cause="starved" if facts.starved else "memory" if pages else "queue",
+        reason=f"{worst.name} works but is late: {worst.queued} messages wait, "
+        f"the oldest for {worst.queue_age_s:.1f} s ({good})",
+        speaks_for=(good,),
+        action=Action.SHED if facts.growing and not facts.starved else Action.NONE,
+        withheld="restart: it would lose warm state and add load",
+        actor=worst.name,
+    )
+
+
+def stale(evidence: Evidence, facts: Facts, good: str, previous: Verdict | None = None) -> Finding:
+    """A promised output is absent. Others see data: its own fault. Nobody does: the source. Nobody knows: said."""
+    promise = facts.broken[0]
+    said = tuple(f"function: {_name(broken)} is absent" for broken in facts.broken)
+    checks = tuple(check_words(check) for check in facts.failing)
+    reason = _absence(evidence, facts, promise) + f" ({good})"
+    never = all(broken.last_at is None for broken in facts.broken)
+    seen = [broken for broken in facts.broken if broken.elsewhere]
+    if never and not seen and not facts.kept and facts.now - evidence.state_since < facts.timing.early_ready_s:
+        return Finding(
+            kind=VerdictKind.STARTING,
+            cause="early-ready",
+            reason=f"it said ready {facts.now - evidence.state_since:.1f} s ago and has produced nothing yet; {reason}",
+            speaks_for=said,
+            withheld="restart: it may still be starting",
+        )
+    if not seen and any(broken.elsewhere is False for broken in facts.broken) and not facts.kept:
+        return Finding(
+            kind=VerdictKind.UPSTREAM,
+            cause="source",
+            reason=f"{reason}; no other user of the source sees data either",
+            speaks_for=said,
+            action=Action.GATE,
+            withheld="restart: the source itself is silent",
+        )
+    every = len(facts.broken) + len(facts.kept)
+    if not seen and len(facts.broken) <= FEW * every:
+        return Finding(
+            kind=VerdictKind.DEGRADED,
+            cause="partial",
+            reason=f"{len(facts.broken)} of {every} promised outputs are absent: {reason}",
+            speaks_for=said,
+            speaks_against=tuple(f"function: {_name(kept)} is fresh" for kept in facts.kept[:3]),
+            withheld="restart: the rest of its work would stop too",
+        )
+    mine = seen or [broken for broken in facts.broken if broken.inputs]
+    if mine and facts.spins and not facts.kept:
+        return _two_keys(
+            evidence,
+            facts,
+            previous,
+            cause="hollow",
+            reason=f"it burns {cpu_words(facts)} and {reason}",
+            against=(f"kernel: {cpu_words(facts)}", *said),
+            action=Action.RESTART_ACTOR,
+            actor=mine[0].actor,
+        )
+    return _own_fault(evidence, facts, previous, mine, said, checks, good, reason)
+
+
+def _own_fault(
+    evidence: Evidence,
+    facts: Facts,
+    previous: Verdict | None,
+    mine: list[PromiseSample],
+    said: tuple[str, ...],
+    checks: tuple[str, ...],
+    good: str,
+    reason: str,
+) -> Finding:
+    """DEGRADED.stale: the one actor is started again if two witnesses hold it for the whole window, and once only."""
+    lasted_s = 0.0
+    if previous is not None and previous.cause == "stale":
+        lasted_s = max(0.0, facts.now - max(previous.cause_since, evidence.observer.valid_since))
+    last = evidence.last_exit
+    tried = last is not None and last.kind is ExitKind.HUNG and last.detail.startswith("stale")
+    why = "the others who hear the same source see data" if mine and mine[0].elsewhere else "its inputs come in"
+    withheld, action = "", Action.RESTART_ACTOR
+    if not mine:
+        action, withheld = Action.NONE, "restart: it is alive; whether its source is quiet is not known"
+    elif tried:
+        action, withheld = Action.ALERT, "restart actor: it was restarted for this already, and it did not help"
+    elif min(lasted_s, facts.watched_s) < facts.hang_s:
+        action, withheld = Action.NONE, f"restart actor: it was seen for {lasted_s:.1f} s, not {facts.hang_s:.1f} s"
+    return Finding(
+        kind=VerdictKind.DEGRADED,
+        cause="stale",
+        reason=f"{reason}; {why}" if mine else reason,
+        speaks_for=(*said, f"dependency: {why}") if mine else said,
+        speaks_against=(*checks, good),
+        action=action,
+        withheld=withheld,
+        actor=(mine or facts.broken)[0].actor,
+    )
+
+
+def _name(promise: PromiseSample) -> str:
+    return f"{promise.topic} {promise.key}".strip()
+
+
+def _absence(evidence: Evidence, facts: Facts, promise: PromiseSample) -> str:
+    limit_s = limit_of(promise) * evidence.observer.factor
+    since = max(evidence.state_since, evidence.observer.valid_since)
+    if promise.changed_at is not None and is_frozen(promise, facts.now, since, limit_s):
+        return f"{_name(promise)} comes, but has said the same for {facts.now - promise.changed_at:.1f} s"
+    last = "never" if promise.last_at is None else f"{facts.now - promise.last_at:.1f} s ago"
+    return f"{_name(promise)} was last produced {last}, promised every {promise.at_least_every_s:g} s"
+
+
+def _check(facts: Facts, good: str) -> Finding | None:
+    """What a check says about a child that works."""
+    if not facts.failing:
+        return None
+    check = next((result for result in facts.failing if result.explained), facts.failing[0])
+    words = check_words(check)
+    works = facts.handled > 0 or bool(facts.kept) or any(actor.works for actor in facts.actors)
+    if works or check.explained:
+        return Finding(
+            kind=VerdictKind.CHECK_FAULT,
+            cause=check.reason or "unexplained",
+            reason=f"CHECK_FAULT {check.reason or 'unexplained'}: {check.detail or words}; "
+            + (f"function works ({good})" if works else f"it is idle and answers ({good})"),
+            speaks_for=(good,),
+            speaks_against=(words,),
+            action=Action.STRIP_CHECK,
+            withheld="restart: the check is at fault, not the child",
+        )
+    return Finding(
+        kind=VerdictKind.UNSURE,
+        cause="check-unexplained",
+        reason=f"{words}; the child is idle, its loops turn, and nothing shows which of the two is wrong",
+        speaks_for=(words,),
+        speaks_against=(good,),
+        withheld="restart: a failing check restarts nothing",
+    )
