@@ -24,6 +24,7 @@ from supervisor.runtime.client import Client, Unreachable
 
 T = TypeVar("T")
 POLL_S = 0.02
+TAKEN_POLL_S = 0.002
 SETUP_S = 45.0  # unscaled, real: how long a scene may take to set up on a loaded machine
 LONGEST_ASK_S = 2.0
 BURN = "import os\np = os.getppid()\nwhile os.getppid() == p:\n    for _ in range(200000): pass"  # ends with its parent
@@ -175,9 +176,16 @@ class Stage:
             self.path(name).unlink(missing_ok=True)
 
     def until_taken(self, name: str = "fault") -> None:
-        """An actor has come upon the switch (`pieces.once`): the fault begins."""
-        self.until(lambda: not self.path(name).exists(), f"an actor meets the switch {name}")
-        self.begin()
+        """An actor has come upon the switch (`pieces.once`): the fault began, no earlier than it was last seen on."""
+        path, deadline = self.path(name), time.monotonic() + SETUP_S
+        seen = time.monotonic()
+        while path.exists():
+            seen = time.monotonic()
+            if seen > deadline:
+                raise StageFault(f"no actor met the switch {name} within {SETUP_S:g} s")
+            time.sleep(TAKEN_POLL_S)
+        if self.began_at is None:
+            self.began_at = seen
 
     def simulator(self, name: str) -> Simulator:
         """The one of this name, made when first asked for."""

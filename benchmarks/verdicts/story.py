@@ -27,6 +27,7 @@ LEAST_S = 0.5  # a verdict of rank 1 that stood for less was a passing thought
 CALM = frozenset({VerdictKind.HEALTHY, VerdictKind.STARTING, VerdictKind.STOPPED})
 MILD = frozenset({VerdictKind.BUSY, VerdictKind.OBSERVER_STALL})
 OURS = frozenset({ExitKind.HUNG, ExitKind.START_TIMEOUT, ExitKind.SHUTDOWN})  # ends that the supervisor made
+NATIVE = frozenset({4, 6, 7, 8, 11})  # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV
 NOT_YET = frozenset({"not-seen-yet", "no-look", "waiting"})
 RESTARTS = frozenset({Deed.ACTOR, Deed.RESTART, Deed.SUBTREE})
 
@@ -95,14 +96,18 @@ def rank(kind: VerdictKind) -> int:
 
 
 def of_exit(reason: ExitReason) -> tuple[VerdictKind, str] | None:
-    """The word for an end that nobody ordered; None for one that the supervisor made."""
+    """The word for an end that nobody ordered, in the judge's vocabulary; None for one that the supervisor made."""
     if reason.kind in OURS:
         return None
-    if reason.kind is ExitKind.KILLED:
-        return VerdictKind.CRASHED, f"killed by signal {reason.signal}"
     if reason.kind is ExitKind.NORMAL:
-        return VerdictKind.CRASHED, "ended by itself with exit code 0"
-    return VerdictKind.CRASHED, reason.prior or str(reason.kind)
+        cause = "exit-0"
+    elif reason.signal is not None:
+        cause = "native" if reason.signal in NATIVE else "foreign-kill"
+    elif reason.crash is not None:
+        cause = "exception"
+    else:
+        cause = "exit-code" if reason.code else str(reason.kind)
+    return VerdictKind.CRASHED, cause
 
 
 def timeline(frames: Iterable[Anything], unit: str, node: str, since: float, until: float) -> list[Said]:

@@ -25,7 +25,7 @@ SCENARIO = Scenario(
     title="a blocking sleep in the handler",
     children=(worker("worker", f"{__name__}:Sleeper"), *CROWD),
     inject=inject,
-    truth=Truth(unit="worker", kind=VerdictKind.HUNG, causes=("loop-blocked", "actor-stuck")),
+    truth=Truth(unit="worker", kind=VerdictKind.HUNG, causes=("loop-blocked",)),
     action=(Deed.ACTOR, Deed.RESTART),
     healthy=OTHERS,
     within_s=12.0,
