@@ -1,7 +1,5 @@
 """F01 The declared check asks a port where nobody listens; the service answers on another and works."""
 
-import socket
-
 from benchmarks.verdicts.pieces import CROWD, OTHERS, worker
 from benchmarks.verdicts.scenario import Deed, Scenario, Truth
 from benchmarks.verdicts.stage import Stage
@@ -10,9 +8,7 @@ from supervisor.words import VerdictKind
 
 
 def children(stage: Stage) -> tuple[ChildSpec, ...]:
-    with socket.socket() as free:  # bound and let go: nobody listens there
-        free.bind(("127.0.0.1", 0))
-        wrong = free.getsockname()[1]
+    wrong = stage.free_port()
     check = Check(target=f"http://127.0.0.1:{wrong}/", every_s=2.0)
     return (worker("service", "benchmarks.verdicts.pieces:Service", spec={"checks": (check,)}), *CROWD)
 
