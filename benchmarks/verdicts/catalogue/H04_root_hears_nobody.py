@@ -1,4 +1,4 @@
-"""H04 The observer is deaf: every page it reads has vanished. (Elsewhere: its beat port is taken by another program.)"""
+"""H04 The observer is deaf: every page it reads has vanished. (Elsewhere its beat port is taken by somebody.)"""
 
 from benchmarks.verdicts.pieces import CROWD, worker
 from benchmarks.verdicts.scenario import Deed, Scenario, Truth
