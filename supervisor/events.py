@@ -42,6 +42,7 @@ class SupervisionKind(StrEnum):
     ALL_DOWN = "all_down"
     PHASE = "phase"  # of the shutdown: begun, or over
     ABORTED = "aborted"  # the shutdown
+    REMEDY = "remedy"  # what was done for it without taking a life that works (runtime/remedies.py)
 
 
 class Cause(StrEnum):
@@ -60,6 +61,7 @@ class Cause(StrEnum):
     START_TIMEOUT = "start_timeout"
     HUNG = "hung"
     SHUTDOWN = "shutdown"
+    REMEDY = "remedy"
 
 
 class Supervision(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +105,7 @@ SENTENCES: dict[SupervisionKind, str] = {
     SupervisionKind.GAVE_UP: "{id} gives up: {detail}",
     SupervisionKind.ALL_DOWN: "{id} and everything below it is down: {detail}",
     SupervisionKind.PHASE: "{id}: shutdown phase {detail}",
+    SupervisionKind.REMEDY: "{id} {detail}",
     SupervisionKind.ABORTED: "{id} stays up in safe mode, its shutdown is aborted: {detail}; `down --force` ends it",
 }
 

@@ -102,6 +102,7 @@ class NodeBoot(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_s: float = 5.0
     group: SupervisorSpec | None = None  # instead of `actors`
     hears: dict[str, tuple[Route, ...]] = {}  # the routes of each actor of the group
+    poison: tuple[str, ...] = ()  # messages that are not given to its actors: "sender:Class:seq"
     kept: dict[str, Kept] = {}  # what of the group is not to be started: stopped by an operator, or quarantined
     promises: dict[str, tuple[Promise, ...]] = {}  # declared by the node, or by an actor of its group
     depends: dict[str, tuple[Dependency, ...]] = {}

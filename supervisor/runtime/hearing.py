@@ -45,6 +45,7 @@ class Hearing:
         self._heard = dict(positions)
         self._fences: dict[str, int] = {}  # newest incarnation heard of each sender
         self.newly: dict[tuple[str, str], int] = {}
+        self.poison: frozenset[str] = frozenset()  # set aside by the root: "sender:Class:seq"
         self.refused = 0
         self.lost = 0
 
@@ -91,11 +92,16 @@ class Hearing:
         return envelopes
 
     def is_fresh(self, envelope: Envelope) -> bool:
-        """False for an EVERY message that was handled meanwhile (caught up twice)."""
+        """False for an EVERY message that was handled meanwhile (caught up twice), and for one that kills."""
         body = envelope.body
         if body.delivery is not Delivery.EVERY:
             return True
-        return bool(envelope.seq > self._heard.get((envelope.sender, type(body).__name__), 0))
+        key = (envelope.sender, type(body).__name__)
+        if self.poison and f"{key[0]}:{key[1]}:{envelope.seq}" in self.poison:
+            self._complain(f"{self._name} does not get {key[1]} {envelope.seq} of {key[0]}: earlier lives died of it")
+            self.handled(envelope)
+            return False
+        return bool(envelope.seq > self._heard.get(key, 0))
 
     def handled(self, envelope: Envelope) -> None:
         """An EVERY message is done; its position will be part of the next commit."""

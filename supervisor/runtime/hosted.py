@@ -155,6 +155,7 @@ class Hosted:
             complain=self._stage.complain,
             tokens_after=self._earlier << 32,
         )
+        tx.hearing.poison = frozenset(boot.poison)
         if self._fenced:  # given up while it was being made
             tx.fence()
         every = {k.__name__ for k in kind.subscribes if k.delivery is Delivery.EVERY}

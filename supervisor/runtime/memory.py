@@ -78,7 +78,7 @@ class Intent:
         except FileNotFoundError:  # nobody ever ordered anything
             return
         except (OSError, msgspec.DecodeError) as error:
-            complain(f"{_aside(self._path)} cannot be read ({error}); what was stopped or quarantined is started")
+            complain(f"{aside(self._path)} cannot be read ({error}); what was stopped or quarantined is started")
 
     @property
     def stopped(self) -> list[str]:
@@ -144,7 +144,7 @@ class SpecStore:
         except FileNotFoundError:
             return
         except (OSError, msgspec.DecodeError) as error:
-            complain(f"{_aside(self._path)} cannot be read ({error}); no child is brought back from it")
+            complain(f"{aside(self._path)} cannot be read ({error}); no child is brought back from it")
 
     def remember(self, supervisor_id: str, id: str, spec: ChildSpec | None) -> None:
         """Behind those stored before; None: no more."""
@@ -154,7 +154,7 @@ class SpecStore:
         self.children = now
 
 
-def _aside(path: Path) -> Path:
+def aside(path: Path) -> Path:
     """An unreadable file out of the way of the next one, for a person to look at."""
     with contextlib.suppress(OSError):  # then it will be written over
         path = path.replace(path.with_suffix(".unreadable"))

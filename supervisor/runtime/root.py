@@ -42,8 +42,10 @@ from supervisor.runtime.loop import Loop, Timer
 from supervisor.runtime.monitors import Monitors, Watcher
 from supervisor.runtime.nursery import Birth, Nursery
 from supervisor.runtime.phasing import Phasing
+from supervisor.runtime.poison import Poison
 from supervisor.runtime.process import ExitStatus
 from supervisor.runtime.records import Records
+from supervisor.runtime.remedies import Remedies
 from supervisor.runtime.runner import Runner
 from supervisor.runtime.side import Side
 from supervisor.runtime.tally import Tally
@@ -138,6 +140,8 @@ class Root(runner.Owner):
         self.monitors = Monitors(self.child, self._tell_watcher)
         self.tally = Tally()
         self.convictions = Convictions(home, self.loop, self.runner, self.records, self.tally)
+        self.poison = Poison(home, self.log.error)
+        self.remedies = Remedies(self.loop, self.runner, self.watch, self.poison, self.records)
         self.desk, self.ear = Desk(self), Ear(self)
         self.phasing = Phasing(
             self.loop,
@@ -204,6 +208,8 @@ class Root(runner.Owner):
         life.line, theirs = link.pair()
         self.runner.watch_line(life)
         boot = plans.boot_of(self.plan, life.spec, life.incarnation, os.getpid(), self.intent.kept())
+        poison = tuple(one.message for one in self.poison.of(life.id))
+        boot = msgspec.structs.replace(boot, poison=poison) if poison else boot
         template = self._templates.get(life.path.rpartition("/")[0].rpartition("/")[2])
         if template is not None and life.id not in self.plan.routes:
             boot = msgspec.structs.replace(boot, routes=self.plan.routes.get(template, ()))
@@ -242,6 +248,7 @@ class Root(runner.Owner):
         self.checks.live(life.id, None)
         now, worked = time.monotonic(), life.ready_at is not None and self.worked(life)
         self.watch.witness.ended(life.id, life.incarnation, reason, now - life.begun_at, worked, self.inputs())
+        self.remedies.died(life.id)
         if self.watch.recorder is not None:
             exited = evidence.Exited(
                 at=now,
@@ -320,6 +327,7 @@ class Root(runner.Owner):
         self.checks.forget(id)
         self.convictions.forget(id)
         self._remember(self.intent.forget, id)
+        self._remember(self.remedies.forget, id)
         self._remember(memory.readdress, self.home, id, None)
         socket = plans.endpoint_of(self.plan.sockets, id).removeprefix("ipc://")
         sockets = (socket, socket + echo.SUFFIX)
@@ -364,6 +372,7 @@ class Root(runner.Owner):
             self._on_control()
             for verdict, before in self.watch.tick(due, now, self.runner.lives):
                 self.convictions.judged(verdict, before, now, tuple(self.watch.seen[verdict.name].checks.values()))
+                self.remedies.judged(verdict)
         finally:
             pause_s = self.watch.pause_s
             self._at_tick(max(due + pause_s, now + pause_s / 2))  # a late tick is not made up for

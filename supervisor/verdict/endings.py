@@ -17,6 +17,7 @@ from supervisor.verdict.evidence import Death, Evidence, Holder
 from supervisor.verdict.facts import Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
 from supervisor.verdict.fingerprint import Prior, exit_words, looks_like
+from supervisor.verdict.gate import opens
 from supervisor.words import ExitKind, ExitReason, State, VerdictKind
 
 _NATIVE = frozenset({"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS", "SIGQUIT"})
@@ -194,6 +195,15 @@ def _upstream(evidence: Evidence, last: ExitReason, how: str) -> Finding:
     cause = upstream_cause(crash.exceptions, crash.message) if crash is not None else "down"
     if looks_like(last) is Prior.DATA:
         cause = "data"
+    back = opens(evidence)
+    if back:
+        return Finding(
+            kind=VerdictKind.UPSTREAM,
+            cause=cause,
+            reason=f"{back}; it ended because of what it depends on",
+            speaks_for=(f"exit: {last.sentence()}",),
+            action=Action.RESTART,
+        )
     return Finding(
         kind=VerdictKind.UPSTREAM,
         cause=cause,
