@@ -12,7 +12,7 @@ from supervisor.words import VerdictKind
 CAUSES: dict[VerdictKind, frozenset[str]] = {
     VerdictKind.STOPPED: frozenset({"", "stopping", "ended"}),
     VerdictKind.STARTING: frozenset({"", "waiting", "quiet", "contention", "early-ready"}),
-    VerdictKind.HEALTHY: frozenset({"", "idle", "warm-up"}),
+    VerdictKind.HEALTHY: frozenset({"", "idle"}),
     VerdictKind.BUSY: frozenset(
         {"queue", "starved", "gil-held", "disk-wait", "long-message", "lease", "memory"},
     ),
@@ -35,7 +35,7 @@ CAUSES: dict[VerdictKind, frozenset[str]] = {
     VerdictKind.CRASH_LOOP: frozenset(
         {"code", "config", "credential", "spawn", "data", "poison", "alternating", "native", "unknown"},
     ),
-    VerdictKind.EXHAUSTED: frozenset({"memory", "descriptors", "threads", "disk", "cpu", "ports", "queue", "unknown"}),
+    VerdictKind.EXHAUSTED: frozenset({"memory", "descriptors", "threads", "disk", "cpu", "ports", "unknown"}),
     VerdictKind.CONFLICT: frozenset({"own-orphan", "foreign", "double", "unknown-holder"}),
     VerdictKind.UNSURE: frozenset(
         {"debug-hold", "exit-pending", "no-look", "no-witness", "not-seen-yet", "loop-silent", "main-thread-silent"}

@@ -46,6 +46,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     check_blind: bool = False  # the declared check says healthy, the evidence says otherwise
     recurrent: bool = False  # the same fingerprint was seen before
     rule: str = ""  # which rule found it
+    well: bool | None = None  # good or bad at the last judgement that could tell, flapping or not
+    turns: tuple[float, ...] = ()  # when that changed lately
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

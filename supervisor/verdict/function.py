@@ -23,6 +23,7 @@ def function(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Find
     return (
         _again(evidence, facts, previous)
         or _asked(evidence, facts, good)
+        or _outlier(evidence, facts, previous, good)
         or _late(evidence, facts, good)
         or (stale(evidence, facts, good, previous) if facts.broken else None)
         or _check(facts, good)
@@ -118,6 +119,32 @@ def _unanswered(one: CanarySample, evidence: Evidence, facts: Facts) -> bool:
         return False
     since = max(one.asked_at, evidence.observer.valid_since)
     return facts.now - since > max(one.timeout_s * evidence.observer.factor, facts.hang_s)
+
+
+def _outlier(evidence: Evidence, facts: Facts, previous: Verdict | None, good: str) -> Finding | None:
+    """Far slower than its equals at the same kind of work: fail-slow. With fewer than two equals nobody can tell."""
+    peers = evidence.peers
+    was = previous is not None and previous.cause == "outlier"
+    times = facts.timing.outlier * (0.6 if was else 1.0)
+    if peers is None or peers.count < 2 or peers.service_s < times * max(peers.median_s, 1e-4) or facts.starved:
+        return None
+    lasted_s = facts.now - max(previous.cause_since, evidence.observer.valid_since) if was and previous else 0.0
+    last = evidence.last_exit
+    tried = last is not None and "outlier" in last.detail
+    ready = min(lasted_s, facts.watched_s) >= facts.hang_s
+    withheld = "" if ready else f"drain: it was seen for {max(lasted_s, 0.0):.1f} s, not {facts.hang_s:.1f} s"
+    if tried:
+        withheld = "drain: it was restarted for this already, and it did not help"
+    return Finding(
+        kind=VerdictKind.DEGRADED,
+        cause="outlier",
+        reason=f"it needs {peers.service_s * 1e3:.1f} ms per message, its {peers.count} equals "
+        f"{peers.median_s * 1e3:.1f} ms ({good})",
+        speaks_for=(f"function: {peers.service_s / max(peers.median_s, 1e-4):.1f} times slower than its equals",),
+        speaks_against=(good,),
+        action=Action.ALERT if tried else Action.DRAIN if ready else Action.NONE,
+        withheld=withheld,
+    )
 
 
 def _late(evidence: Evidence, facts: Facts, good: str) -> Finding | None:

@@ -13,9 +13,14 @@ from supervisor.verdict.facts import derive
 from supervisor.verdict.finding import Action, Finding, Verdict
 from supervisor.verdict.rules import RULES
 from supervisor.verdict.testimony import testimony
+from supervisor.verdict.timing import Timing
 from supervisor.words import VerdictKind
 
 _ILL = frozenset({VerdictKind.HUNG, VerdictKind.DEGRADED, VerdictKind.UPSTREAM, VerdictKind.EXHAUSTED})
+
+_WELL = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY})
+_FLAPS = _WELL | {VerdictKind.DEGRADED}
+TURNS_MOST = 15
 
 __all__ = ["Action", "Verdict", "correlate", "judge"]
 
@@ -31,6 +36,9 @@ def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Ve
             break
     else:  # the last rule always answers; a table without one is a bug, and UNSURE is its honest name
         found = Finding(kind=VerdictKind.UNSURE, cause="no-rule", reason="no rule of the judge fits this evidence")
+    well, turns = _turns(found, now, previous, evidence.timing)
+    if len(turns) >= evidence.timing.flaps and found.kind in _FLAPS:
+        found = _flapping(found, now, turns)
     since = cause_since = now
     if previous is not None and previous.kind is found.kind:
         since = previous.since
@@ -52,4 +60,39 @@ def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Ve
         check_blind=found.kind in _ILL and bool(facts.passing) and not facts.failing,
         recurrent=found.recurrent,
         rule=found.rule or name,
+        well=well,
+        turns=turns,
+    )
+
+
+def _turns(
+    found: Finding, now: float, previous: Verdict | None, timing: Timing
+) -> tuple[bool | None, tuple[float, ...]]:
+    """Whether it is well now, as far as this finding tells, and when that changed within the last `flap_s`."""
+    before = previous.well if previous is not None else None
+    turns = tuple(at for at in previous.turns if now - at <= timing.flap_s) if previous is not None else ()
+    well = before
+    if found.kind in _WELL:
+        well = True
+    elif found.kind is VerdictKind.DEGRADED:
+        well = False
+    if before is not None and well is not before:
+        turns = (*turns[-TURNS_MOST:], now)
+    return well, turns
+
+
+def _flapping(found: Finding, now: float, turns: tuple[float, ...]) -> Finding:
+    """Good and bad in turn is one trouble: each good moment is no recovery, each bad one no news."""
+    return Finding(
+        kind=VerdictKind.DEGRADED,
+        cause="flapping",
+        reason=f"good and bad in turn, {len(turns)} changes in {now - turns[0]:.0f} s; at the moment {found.kind}"
+        + (f".{found.cause}" if found.cause else "")
+        + f": {found.reason}",
+        speaks_for=found.speaks_for,
+        speaks_against=found.speaks_against,
+        action=Action.ALERT,
+        withheld=f"{found.action}: it comes and goes" if found.action is not Action.NONE else "",
+        actor=found.actor,
+        rule="flapping",
     )

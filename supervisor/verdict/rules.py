@@ -16,6 +16,7 @@ from supervisor.verdict.facts import Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
 from supervisor.verdict.function import function, stale
 from supervisor.verdict.ladder import ladder
+from supervisor.verdict.resources import resources
 from supervisor.verdict.testimony import check_words, good_words, resting
 from supervisor.words import State, VerdictKind
 
@@ -203,5 +204,6 @@ RULES: tuple[Rule, ...] = (
     leans,
     _no_witness,
     ladder,
+    resources,
     function,
 )

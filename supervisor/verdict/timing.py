@@ -33,6 +33,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     unsure_s: float = 60.0  # alert time for UNSURE
     correlated_s: float = 3.0  # suspicions this close together are one event
     early_ready_s: float = 30.0  # it said ready and may take so long to its first output
+    drain_s: float = 60.0  # a limit that will be reached within so long is one that is reached
+    flap_s: float = 120.0  # `flaps` changes between good and bad within so long are one trouble
     canary_s: float = 10.0  # a correlated suspicion that lasted this long may be tried out on one child
     factor_ease_s: float = 10.0  # the local-health factor falls by one after so many clean seconds
     shares_s: float = 1.0  # CPU shares need readings over this time
@@ -42,6 +44,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     cpu_idle: float = 0.02  # share of one core below which a process does not run
     cpu_spin: float = 0.3  # share of one core wanted (used or queued for) above which it spins
     run_queue: float = 0.5  # share of the window spent runnable but not running: starved
+    flaps: int = 4
+    outlier: float = 5.0  # times the median of its equals
     factor_max: float = 8.0
 
     def scaled(self, x: float) -> Timing:
