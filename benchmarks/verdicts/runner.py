@@ -38,6 +38,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LOADS = {"idle": 0, "2x": 2, "8x": 8}  # busy processes per core beside the house
 END_S = 5.0
+ROOT = "supervisor.runtime.root"
 LOG = "evidence.log"
 SHORTEST_TIMEOUT_S = 0.5
 Asked = TypeVar("Asked", Check, Canary)
@@ -57,7 +58,7 @@ def play(scenario: Scenario, folder: Path, *, scale: float, seed: int, load_: st
         cast = _cast(scenario, stage)
         _compile(cast, home, folder, scale, seed)
         stage.burn(LOADS[load_] * (os.cpu_count() or 1))
-        root = _start(home, folder, scale)
+        root = _start(home, folder, scale, scenario.in_root)
         stage.root_pid = root.pid
         if scenario.boots:
             names = [child.id for _, child in walk(tree_of(cast))]
@@ -196,10 +197,18 @@ def _environment(home: Path, folder: Path, scale: float) -> dict[str, str]:
     return {**ENVIRONMENT, "PYTHONPATH": path, pieces.STAGE: str(home / "stage"), pieces.SCALE: repr(scale)}
 
 
-def _start(home: Path, folder: Path, scale: float) -> subprocess.Popen[bytes]:
+def _start(home: Path, folder: Path, scale: float, first: Callable[[], None] | None) -> subprocess.Popen[bytes]:
+    """The real root; what a scenario does in it is done by the same interpreter just before."""
+    how = ["-m", ROOT]
+    if first is not None:
+        how = [
+            "-c",
+            f"import runpy, {first.__module__} as s; s.{first.__name__}(); runpy.run_module({ROOT!r}, "
+            "run_name='__main__', alter_sys=True)",
+        ]
     with (home / "root.txt").open("wb") as said:
         return subprocess.Popen(
-            [sys.executable, "-m", "supervisor.runtime.root", "--home", str(home)],
+            [sys.executable, *how, "--home", str(home)],
             env={**os.environ, **_environment(home, folder, scale)},
             stdin=subprocess.DEVNULL,
             stdout=said,

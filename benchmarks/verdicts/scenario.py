@@ -79,6 +79,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     lasts_s: float = 30.0  # it is watched for so long after the fault began
     starts_most: int = 2  # of the unit, the first one included; more are futile
     recovers: bool = False  # useful work must be seen again before the end
+    in_root: Callable[[], None] | None = None  # called in the root before it begins: a clock of it that goes wrong
     boots: bool = True  # False: the unit is not expected to become ready, the fault is in its start
     needs: tuple[str, ...] = ()  # not runnable everywhere: "ctypes", "ipv6" … (stage.LACKING says why not)
 

@@ -176,9 +176,11 @@ class Checks:
             except Lost:
                 answer = None
             except Exception as error:  # noqa: BLE001 - a check that breaks is a failed question, not a dead prober
-                failures, took_s = failures + 1, time.monotonic() - asked
-                detail = f"asking {check.target} raised {type(error).__name__}: {error}"
-                answer = Answer(ok=False, reason="check broke", detail=detail, explained=True)
+                answer = None
+                if not (isinstance(error, OSError) and error.errno in probes.OURS):
+                    failures, took_s = failures + 1, time.monotonic() - asked
+                    detail = f"asking {check.target} raised {type(error).__name__}: {error}"
+                    answer = Answer(ok=False, reason="check broke", detail=detail, explained=True)
             if answer is not None:
                 self._answers.append(_result(child, check, answer, asked, took_s, failures))
             await self._pause(child, begun, check.every_s)

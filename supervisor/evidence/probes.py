@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import os
 import re
@@ -27,6 +28,7 @@ from supervisor.evidence import kernel
 from supervisor.spec import Check
 from supervisor.verdict.fingerprint import Prior, prior
 
+OURS = (errno.EMFILE, errno.ENFILE)  # we have no descriptor left to ask with: that is no answer of anybody's
 BODY_MAX = 64 * 1024
 OUTPUT_MAX = 4 * 1024
 PATIENCE = 5.0  # the counter-probe waits this many times the check's own timeout …
@@ -44,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lost(Exception):
-    """No answer that means anything: somebody else took the exit status of our check's process."""
+    """No answer that means anything: the exit status of our check's process was taken, we have no descriptor."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -130,6 +132,8 @@ async def ask(check: Check, processes: Processes, *, timeout_s: float | None = N
     except ConnectionRefusedError:
         return Answer(ok=False, reason="refused", detail=f"{check.target} refused")
     except OSError as error:
+        if error.errno in OURS:
+            raise Lost from error
         return Answer(ok=False, reason="connection failed", detail=f"{check.target}: {error}")
 
 

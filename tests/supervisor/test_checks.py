@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ import pytest
 
 from benchmarks.verdicts.certificates import certificate
 from benchmarks.verdicts.simulator import Simulator
+from supervisor.evidence import probes
 from supervisor.evidence.checks import Checks
 from supervisor.spec import Check
 from supervisor.verdict import CheckResult
@@ -256,6 +259,18 @@ def _group_lives(leader: int) -> bool:
     # zombies waiting for their reaper still count as a group
     states = subprocess.run(["ps", "-o", "stat=", "-s", str(leader)], capture_output=True, text=True, check=False)
     return any(not state.strip().startswith("Z") for state in states.stdout.splitlines() if state.strip())
+
+
+def test_a_prober_without_descriptors_has_no_answer_and_blames_nobody(server: tuple[int, int]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    check = Check(kind="tcp", target=f"127.0.0.1:{server[1]}")
+    try:
+        with contextlib.closing(asyncio.new_event_loop()) as loop:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+            with pytest.raises(probes.Lost):
+                loop.run_until_complete(probes.ask(check, probes.Processes()))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_an_exit_status_taken_by_another_reaper_is_no_answer_at_all() -> None:
