@@ -1,15 +1,19 @@
-"""H04 The observer is deaf: every page it reads has vanished. (Elsewhere its beat port is taken by somebody.)"""
+"""H04 The observer is deaf: every page it reads has become that of nobody. (Elsewhere its beat port is taken.)"""
 
 from benchmarks.verdicts.pieces import CROWD, worker
 from benchmarks.verdicts.scenario import Deed, Scenario, Truth
 from benchmarks.verdicts.stage import Stage
 from supervisor.words import VerdictKind
 
+INCARNATION_AT = 16  # bytes into a vitals page
+
 
 def inject(stage: Stage) -> None:
     stage.begin()
     for page in (stage.home / "vitals").iterdir():
-        page.unlink()
+        with page.open("r+b") as file:
+            file.seek(INCARNATION_AT)
+            file.write(bytes(8))
 
 
 SCENARIO = Scenario(
