@@ -97,7 +97,7 @@ def status(
 def why(view: ChildView, seen: Seen | None, events: list[dict[str, Any]], now: float) -> dict[str, Any]:
     """Everything that speaks for and against the verdict on one unit, what was done, and what comes next."""
     restarts = [event for event in events if event["kind"] == "restarting"]
-    deeds = [event for event in events if event.get("done")]
+    deeds = [event for event in events if event.get("done") or event["kind"] == "remedy"]
     answer: dict[str, Any] = {
         "schema": SCHEMA,
         "ok": True,
@@ -118,10 +118,16 @@ def why(view: ChildView, seen: Seen | None, events: list[dict[str, Any]], now: f
     if told and answer["last_exit"] is not None and not answer["last_exit"].get("traceback"):
         answer["last_exit"]["traceback"] = told[-1]  # of an actor inside a node only its records carry it
     if deeds:
-        answer["last_deed"] = {key: deeds[-1][key] for key in ("sentence", "at", "rule", "done")}
+        last = deeds[-1]
+        answer["last_deed"] = {
+            "sentence": last["sentence"],
+            "at": last["at"],
+            "done": last.get("done") or last["detail"],
+            "rule": last.get("rule", ""),
+        }
     if restarts:
         answer["last_restart"] = restarts[-1]
-        told_before = [event for event in deeds if event["n"] < restarts[-1]["n"]]
+        told_before = [event for event in deeds if "evidence_for" in event and event["n"] < restarts[-1]["n"]]
         if told_before and told_before[-1]["incarnation"] == restarts[-1]["incarnation"]:
             answer["last_restart"] = {**restarts[-1], "verdict": told_before[-1]}
     return answer

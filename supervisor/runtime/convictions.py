@@ -4,11 +4,15 @@ are saved, everything else is only said. The judge decides, the runner kills; th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from supervisor.evidence import crash
+from supervisor.moves import Order, Verb
 from supervisor.runtime import link
 from supervisor.runtime.audit import Audit
+from supervisor.runtime.control import Later
 from supervisor.runtime.life import Life
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.records import Records
@@ -20,13 +24,25 @@ from supervisor.words import VerdictKind
 
 DUMP_S = 0.2  # faulthandler has written the stacks by then
 FAREWELL_S = 1.0  # other actors of the node may end in order before it is killed for one of them
+OUTCOMES = {  # nothing is touched, and that is the deed
+    Action.GATE: "it waits for what it depends on, nothing is restarted",
+    Action.STRIP_CHECK: "its check has no say any more",
+    Action.VOID: "nothing that was seen in this window counts",
+    Action.SHED: "it has more than it can do, nothing is restarted for it",
+    Action.ALERT: "a person is told",
+}
+OrderInside = Callable[[Verb, str], dict[str, Any] | Later]
 QUIET = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY, VerdictKind.STARTING, VerdictKind.STOPPED})
 
 
 class Convictions:
     """`dumped` holds the stacks of convicted incarnations until their death is confirmed."""
 
-    def __init__(self, home: Path, loop: Loop, runner: Runner, records: Records, tally: Tally) -> None:
+    def __init__(
+        self, home: Path, loop: Loop, runner: Runner, records: Records, tally: Tally, order_inside: OrderInside
+    ) -> None:
+        self._order_inside = order_inside  # an order for an actor inside a node (inside.py)
+        self._tried: dict[tuple[str, str], float] = {}  # (child, actor) -> the verdict it was restarted for
         self._tally, self._audit = tally, Audit()
         self._home, self._loop, self._runner, self._records = home, loop, runner, records
         self._dumped: dict[str, str] = {}
@@ -53,8 +69,36 @@ class Convictions:
                 link.send(life.line, known if supervised else link.StopNode(reason=verdict.reason))
             done = "its stacks are written, then its node is restarted"
             self._convict(life, verdict, now, checks, FAREWELL_S, done=done)
+        elif life is not None and free and verdict.action is Action.RESTART_ACTOR:
+            self._restart_actor(verdict, life, now)
+        elif changed and verdict.action in OUTCOMES:
+            self._say(verdict, life, now, outcome=OUTCOMES[verdict.action])
         elif (changed and not _is_quiet(verdict)) or (_is_quiet(verdict) and verdict.name in self._alarmed):
             self._say(verdict, life, now)
+
+    def _restart_actor(self, verdict: Verdict, life: Life, now: float) -> None:
+        """The one actor as a thread of its node, once per verdict; a node that is one actor is restarted in order."""
+        key = (verdict.name, verdict.actor)
+        if self._tried.get(key) == verdict.cause_since:
+            return
+        self._tried[key] = verdict.cause_since
+        group = isinstance(life.spec.start, NodeStart) and life.spec.start.group is not None
+        if not group or not verdict.actor or verdict.actor == verdict.name:
+            self._renew(verdict, life, now)
+            return
+        answer = self._order_inside(Verb.RESTART, verdict.actor)
+        if isinstance(answer, dict) and not answer["ok"]:
+            self._say(verdict, life, now, outcome=f"{verdict.actor} cannot be restarted alone: {answer['text']}")
+        else:
+            self._say(verdict, life, now, done=f"its actor {verdict.actor} is restarted, the node goes on")
+
+    def _renew(self, verdict: Verdict, life: Life, now: float) -> None:
+        answer = self._runner.order(Order("conviction", Verb.RESTART, life.id), "conviction")
+        if answer is None or not answer.ok:
+            why = answer.text if answer is not None else "the tree did not answer"
+            self._say(verdict, life, now, outcome=f"it cannot be restarted now: {why}")
+        else:
+            self._say(verdict, life, now, done="it is stopped in order and started again")
 
     def said(self, id: str, stacks: str) -> None:
         """A node that ends by its own judgement sent the stack that made it."""
@@ -70,6 +114,8 @@ class Convictions:
         self._dumped.pop(id, None)
         self._alarmed.discard(id)
         self._audit.forget(id)
+        for key in [key for key in self._tried if key[0] == id]:
+            del self._tried[key]
 
     def _check_found_out(
         self, verdict: Verdict, before: Verdict | None, life: Life | None, now: float, checks: tuple[CheckResult, ...]
@@ -104,11 +150,13 @@ class Convictions:
 
         self._loop.at(now + after_s, execute)
 
-    def _say(self, verdict: Verdict, life: Life | None, now: float, *, done: str = "") -> None:
+    def _say(self, verdict: Verdict, life: Life | None, now: float, *, done: str = "", outcome: str = "") -> None:
         (self._alarmed.discard if _is_quiet(verdict) else self._alarmed.add)(verdict.name)
         view = self._runner.tree.child(verdict.name)
         path = view.path if view is not None else verdict.name
-        self._records.verdict(verdict, path, life.incarnation if life is not None else 0, now, done=done)
+        self._records.verdict(
+            verdict, path, life.incarnation if life is not None else 0, now, done=done, outcome=outcome
+        )
 
 
 def _is_quiet(verdict: Verdict) -> bool:

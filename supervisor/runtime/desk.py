@@ -139,7 +139,8 @@ class Desk:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names[:50])}"
             return refusal("not_found", f"no child is called {name!r}{hint}")
-        return board.why(view, root.watch.seen.get(view.id), root.records.about(view.id), time.monotonic())
+        answer = board.why(view, root.watch.seen.get(view.id), root.records.about(view.id), time.monotonic())
+        return {**answer, "set_aside": [msgspec.to_builtins(one) for one in root.poison.of(view.id)]}
 
     def _name(self, question: dict[str, Any]) -> str:
         """The child that is meant: by its name, or by its path."""

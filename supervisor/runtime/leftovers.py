@@ -104,6 +104,12 @@ class Leftovers:
             del self._orphans[id]
         return tuple(one.pid for one in alive)
 
+    def is_still(self, id: str, pid: int) -> bool:
+        """Whether this number is still the left-over of this child that was found: by its birth, or by its mark."""
+        if any(one.pid == pid and _lives(one) for one in self._orphans.get(id, ())):
+            return True
+        return holders.marked(self._home, [pid]).get(pid, ("", 0))[0] == id and pid not in self.known()
+
     def holders(self, id: str) -> tuple[Holder, ...]:
         return self._holders.get(id, ())
 

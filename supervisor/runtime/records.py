@@ -74,8 +74,10 @@ class Records:
             fields["retry_at"] = wall(record.retry_at)
         self.say(fields, warn=record.kind in ALARMING)
 
-    def verdict(self, verdict: Verdict, path: str, incarnation: int, now: float, *, done: str = "") -> None:
-        """A verdict that changed, or an action on one."""
+    def verdict(
+        self, verdict: Verdict, path: str, incarnation: int, now: float, *, done: str = "", outcome: str = ""
+    ) -> None:
+        """A verdict that changed, an action on one, or why nothing is done (`outcome`)."""
         if self.recorder is not None:
             self.recorder.write(
                 evidence.Acted(at=now, name=verdict.name, incarnation=incarnation, verdict=verdict, done=done)
@@ -88,7 +90,7 @@ class Records:
                 "path": path,
                 "incarnation": incarnation,
                 "at": wall(now),
-                "sentence": sentence + (f"; {done}" if done else ""),
+                "sentence": sentence + (f"; {done or outcome}" if done or outcome else ""),
                 "cause": verdict.cause,
                 "verdict": str(verdict.kind),
                 "evidence_for": list(verdict.evidence_for),

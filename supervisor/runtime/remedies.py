@@ -81,9 +81,13 @@ class Remedies:
         found = []
         for pid in sorted(pids):
             try:
-                found.append(Process(pid))
+                orphan = Process(pid)
             except ProcessLookupError:
                 continue
+            if leftovers.is_still(id, pid):  # asked after it is held: from now on the number cannot become another's
+                found.append(orphan)
+            else:
+                orphan.close()
         for orphan in found:
             self._ending.add(orphan.pid)
             orphan.send(signal.SIGTERM)

@@ -139,7 +139,7 @@ class Root(runner.Owner):
         self.inside = Inside(self.loop, plan.tree, self.runner.lives, self._obeyed)
         self.monitors = Monitors(self.child, self._tell_watcher)
         self.tally = Tally()
-        self.convictions = Convictions(home, self.loop, self.runner, self.records, self.tally)
+        self.convictions = Convictions(home, self.loop, self.runner, self.records, self.tally, self.inside.order)
         self.poison = Poison(home, self.log.error)
         self.remedies = Remedies(self.loop, self.runner, self.watch, self.poison, self.records)
         self.desk, self.ear = Desk(self), Ear(self)

@@ -101,3 +101,20 @@ class Sleeper(Actor):
 
     def handle(self, message: Message) -> None:
         time.sleep(3600)
+
+
+class Allergic(Actor):
+    """Says Heard for every Fact but one, which kills it in every life."""
+
+    subscribes = (Fact,)
+    publishes = (Heard,)
+
+    def init(self, dies_of: int) -> None:
+        self.dies_of = dies_of
+
+    def handle(self, message: Message) -> None:
+        assert isinstance(message, Fact)
+        if message.n == self.dies_of:
+            raise ValueError(f"fact {message.n} is poison")
+        self.ctx.publish(Heard(n=message.n, life=self.ctx.incarnation))
+        self.ctx.progress("heard")
