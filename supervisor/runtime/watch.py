@@ -24,7 +24,7 @@ from supervisor.runtime.life import Life
 from supervisor.runtime.needs import PREFIX
 from supervisor.runtime.witness import CALM, Seen, Witness, samples
 from supervisor.spec import ChildSpec
-from supervisor.verdict import SEEDS, CheckResult, Evidence, Look, Observer, Verdict, correlate, judge
+from supervisor.verdict import SEEDS, CheckResult, Evidence, Look, Observer, Verdict, correlate, judge, suspicious
 from supervisor.words import VerdictKind
 
 TICK_S = 0.1  # the root looks this often …
@@ -127,7 +127,7 @@ class Watch:
             judged[id] = judge(evidence, now, seen.verdict)
             seen.judged_at, seen.judged_state = now, (view.state, view.incarnation)
         result = []
-        for id, verdict in self._calmed(judged, lives, now).items():
+        for id, verdict in self._calmed(judged, told, lives, now).items():
             self.seen[id].verdict = verdict
             if self.recorder is not None:
                 self.recorder.judged(now, told[id], verdict)
@@ -255,14 +255,16 @@ class Watch:
             for id in leftovers.look(now, born, births):
                 self.touch(id)
 
-    def _calmed(self, judged: dict[str, Verdict], lives: Mapping[str, Life], now: float) -> dict[str, Verdict]:
+    def _calmed(
+        self, judged: dict[str, Verdict], told: Mapping[str, Evidence], lives: Mapping[str, Life], now: float
+    ) -> dict[str, Verdict]:
         """With the eye on all that live: many suspects at once are one event. Nobody accused, nothing to compare."""
-        if all(verdict.kind is not VerdictKind.HUNG for verdict in judged.values()):
+        if not any(suspicious(verdict) for verdict in judged.values()):
             return judged
         live = {
             id: judged.get(id) or self.seen[id].verdict for id, life in lives.items() if life.pid and id in self.seen
         }
-        calmed = correlate({id: verdict for id, verdict in live.items() if verdict is not None}, now, self.timing)
+        calmed = correlate({id: verdict for id, verdict in live.items() if verdict is not None}, now, self.timing, told)
         return {id: calmed.get(id, verdict) for id, verdict in judged.items()}
 
     def _fold(self, seen: Seen, look: Look) -> None:

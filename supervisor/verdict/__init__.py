@@ -11,7 +11,7 @@ from supervisor.verdict.evidence import (
     PromiseSample,
 )
 from supervisor.verdict.fingerprint import Prior, fingerprint, prior
-from supervisor.verdict.judge import Action, Verdict, correlate, judge
+from supervisor.verdict.judge import Action, Verdict, correlate, judge, suspicious
 from supervisor.verdict.timing import SEEDS, Observer, Timing
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "fingerprint",
     "judge",
     "prior",
+    "suspicious",
 ]

@@ -1,19 +1,13 @@
-"""The one door to a conviction, and the pause before it when many are accused at once.
+"""The one door to a conviction of a process that lives.
 
 Two keys kill a live process: two different witnesses against it, nobody for it, and an observer that was well for the
-whole window. A declared check is not a witness: it can neither convict nor acquit. When half of the children look ill
-together, the cause is more likely what they share (the host, a dependency, us) than all of them.
+whole window. A declared check is not a witness: it can neither convict nor acquit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import msgspec
-
 from supervisor.verdict.facts import ActorFacts, Facts
-from supervisor.verdict.finding import Action, Finding, Verdict
-from supervisor.verdict.timing import SEEDS, Timing
+from supervisor.verdict.finding import Action, Finding
 from supervisor.words import VerdictKind
 
 
@@ -79,40 +73,3 @@ def frozen(facts: Facts, limit_s: float) -> tuple[ActorFacts, ...]:
 def all_turn(facts: Facts) -> bool:
     """There are actors and all of them turn."""
     return bool(facts.actors) and not frozen(facts, facts.hang_s)
-
-
-_COSTLY = (Action.KILL, Action.RESTART)
-
-
-def correlate(verdicts: Mapping[str, Verdict], now: float, timing: Timing = SEEDS) -> dict[str, Verdict]:
-    """The verdicts of all live children, before anything is done.
-
-    If at least max(2, half) of them became suspect (HUNG) within one window, no costly action is advised; after
-    `CANARY_S` of lasting suspicion the one accused first is tried out alone, and its result decides about the others.
-    SIGCONT stays allowed: it costs nobody anything.
-    """
-    accused = sorted(
-        (v for v in verdicts.values() if v.kind is VerdictKind.HUNG and v.action is not Action.NONE),
-        key=lambda v: (v.since, v.name),
-    )
-    needed = max(2, (len(verdicts) + 1) // 2)
-    together: list[Verdict] = []
-    for index, first in enumerate(accused):  # the largest group whose suspicions began within one window
-        group = [v for v in accused[index:] if v.since - first.since <= timing.correlated_s]
-        if len(group) > len(together):
-            together = group
-    if len(together) < needed:
-        return dict(verdicts)
-    names = ", ".join(v.name for v in together)
-    why = (
-        f"{len(together)} of {len(verdicts)} children became suspect within {timing.correlated_s:.0f} s ({names}): "
-        "look at what they share first"
-    )
-    canary = together[0].name if now - together[-1].since >= timing.canary_s else ""
-    result = dict(verdicts)
-    for verdict in together:
-        if verdict.action in _COSTLY and verdict.name != canary:
-            result[verdict.name] = msgspec.structs.replace(
-                verdict, action=Action.NONE, withheld=f"{verdict.action}: {why}"
-            )
-    return result

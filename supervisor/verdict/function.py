@@ -23,6 +23,7 @@ def function(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Find
     return (
         _again(evidence, facts, previous)
         or _asked(evidence, facts, good)
+        or _deaf(evidence, facts, good)
         or _outlier(evidence, facts, previous, good)
         or _late(evidence, facts, good)
         or (stale(evidence, facts, good, previous) if facts.broken else None)
@@ -119,6 +120,20 @@ def _unanswered(one: CanarySample, evidence: Evidence, facts: Facts) -> bool:
         return False
     since = max(one.asked_at, evidence.observer.valid_since)
     return facts.now - since > max(one.timeout_s * evidence.observer.factor, facts.hang_s)
+
+
+def _deaf(evidence: Evidence, facts: Facts, good: str) -> Finding | None:
+    """It works, and our orders to it are not read."""
+    if evidence.orders_unread_s < facts.hang_s:
+        return None
+    return Finding(
+        kind=VerdictKind.DEGRADED,
+        cause="deaf",
+        reason=f"its link has been full for {evidence.orders_unread_s:.1f} s: our orders are not read ({good})",
+        speaks_for=("ping: orders wait unread",),
+        speaks_against=(good,),
+        withheld="restart: it works",
+    )
 
 
 def _outlier(evidence: Evidence, facts: Facts, previous: Verdict | None, good: str) -> Finding | None:

@@ -7,7 +7,7 @@ decided in one place (conviction.py), and whether to act on one child while many
 
 from __future__ import annotations
 
-from supervisor.verdict.conviction import correlate
+from supervisor.verdict.correlation import correlate, suspicious
 from supervisor.verdict.evidence import Evidence
 from supervisor.verdict.facts import derive
 from supervisor.verdict.finding import Action, Finding, Verdict
@@ -22,7 +22,7 @@ _WELL = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY})
 _FLAPS = _WELL | {VerdictKind.DEGRADED}
 TURNS_MOST = 15
 
-__all__ = ["Action", "Verdict", "correlate", "judge"]
+__all__ = ["Action", "Verdict", "correlate", "judge", "suspicious"]
 
 
 def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Verdict:

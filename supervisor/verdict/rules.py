@@ -9,36 +9,38 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from supervisor.verdict.conviction import all_turn, convict, frozen
-from supervisor.verdict.dependency import AWAY, leans, upstream
+from supervisor.verdict.dependency import leans, upstream
 from supervisor.verdict.endings import conflict, ended
 from supervisor.verdict.evidence import Evidence
 from supervisor.verdict.facts import Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
 from supervisor.verdict.function import function, stale
 from supervisor.verdict.ladder import ladder
+from supervisor.verdict.observer import blind, house_stands_still, not_looked_at, settling
 from supervisor.verdict.resources import resources
 from supervisor.verdict.testimony import check_words, good_words, resting
 from supervisor.words import State, VerdictKind
 
 Rule = Callable[[Evidence, Facts, Verdict | None], Finding | None]
 
-_ALIVE = (State.STARTING, State.RUNNING, State.READY)
 
-
-def _blind_observer(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding | None:
-    """Rule 1. A blind observer convicts nobody; ends are kernel facts and stay valid."""
-    left_s = evidence.observer.valid_since - facts.now
-    if evidence.state not in _ALIVE or left_s <= 0:
+def _stuck_stopping(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
+    """It was asked to stop while it hung: a message in hand since before, and no turn since. It cannot obey."""
+    if evidence.state is not State.STOPPING:
         return None
+    age_s = max(0.0, facts.now - evidence.state_since)
+    stuck = [a for a in facts.actors if a.still_s >= max(facts.hang_s, age_s) and (a.in_hand_s or 0.0) >= age_s]
+    stopped = facts.kernel_state == "T" and facts.kernel_state_s >= facts.timing.stopped_s
+    if not stuck and not stopped:
+        return None
+    what = "it is stopped (state T)" if stopped else f"{stuck[0].name} has not turned for {stuck[0].still_s:.1f} s"
     return Finding(
-        kind=VerdictKind.OBSERVER_STALL,
-        cause="settling",
-        reason=f"the supervisor itself stood still for {evidence.observer.stall_s:.1f} s; "
-        f"it looks again for {left_s:.1f} s before it judges {evidence.name}",
-        speaks_for=(f"the root's tick was late by {evidence.observer.late_s:.1f} s",),
-        action=Action.VOID,
-        review_s=left_s,
-        rule=AWAY if previous is not None and previous.rule == AWAY else "",
+        kind=VerdictKind.HUNG,
+        cause="while-stopping",
+        reason=f"was asked to stop {age_s:.1f} s ago and cannot obey: {what}",
+        speaks_for=(f"kernel: {what}" if stopped else f"loop: {what}",),
+        withheld="dump+kill: the kill at the end of shutdown_s is under way",
+        actor=stuck[0].name if stuck else "",
     )
 
 
@@ -53,22 +55,6 @@ def _wanted_down(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding
     return Finding(
         kind=VerdictKind.STOPPED, cause="stopping", reason=f"was asked to stop and is still {evidence.state}"
     )
-
-
-def _not_looked_at(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
-    """A live child nobody has looked at, or whose last look is old: the root's fault, not the child's."""
-    if evidence.state is not State.READY:
-        return None
-    if facts.look_age_s is None:
-        return Finding(kind=VerdictKind.UNSURE, cause="no-look", reason="nobody has looked at this incarnation yet")
-    if facts.look_age_s > facts.suspect_s:
-        return Finding(
-            kind=VerdictKind.OBSERVER_STALL,
-            cause="no-look",
-            action=Action.VOID,
-            reason=f"the supervisor last looked at it {facts.look_age_s:.1f} s ago (limit {facts.suspect_s:.1f} s)",
-        )
-    return None
 
 
 def _kernel_state(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding | None:
@@ -128,7 +114,7 @@ def _starting(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | 
     runs = facts.cpu is not None and not facts.rests
     moving = quiet_s < facts.timing.mark_s * evidence.observer.factor or runs
     if age_s <= budget_s or (moving and age_s <= budget_s * facts.timing.start_cap):
-        cause = "" if moving else "quiet"
+        cause = ("contention" if facts.starved else "") if moving else "quiet"
         return Finding(
             kind=VerdictKind.STARTING,
             cause=cause,
@@ -194,11 +180,14 @@ def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding 
 
 
 RULES: tuple[Rule, ...] = (
-    _blind_observer,
+    settling,
+    _stuck_stopping,
     _wanted_down,
     ended,
-    _not_looked_at,
+    not_looked_at,
     _kernel_state,
+    blind,
+    house_stands_still,
     _starting,
     _leftover,
     leans,

@@ -225,7 +225,7 @@ STARTING = [
     ("quiet inside its budget", State.RUNNING, 40.0, QUIET, VerdictKind.STARTING, "quiet", Action.NONE),
     ("over its budget, uses CPU", State.RUNNING, 90.0, {**QUIET, "cpu": 0.5}, VerdictKind.STARTING, "", Action.NONE),
     ("over its budget, marks progress", State.RUNNING, 90.0, {**QUIET, "progress_s": 3}, VerdictKind.STARTING, "", Action.NONE),
-    ("over its budget, starved", State.RUNNING, 90.0, {**QUIET, "run": 0.9}, VerdictKind.STARTING, "", Action.NONE),
+    ("over its budget, starved", State.RUNNING, 90.0, {**QUIET, "run": 0.9}, VerdictKind.STARTING, "contention", Action.NONE),
     ("over its budget, quiet", State.RUNNING, 90.0, QUIET, VerdictKind.HUNG, "startup-hang", Action.KILL),
     ("ten budgets, still moving", State.RUNNING, 700.0, {**QUIET, "cpu": 0.5}, VerdictKind.HUNG, "startup-hang", Action.KILL),
 ]  # fmt: skip
