@@ -165,6 +165,7 @@ class Witness:
             inputs=inputs,
         )
         seen.deaths = (*seen.deaths[-(DEATHS - 1) :], death)
+        seen.served, seen.service_s = (0.0, 0, 0), 0.0  # how slow the dead one was says nothing of the next
         ports = tuple(port for check in seen.spec.checks if (port := _port(check.kind, check.target)))
         self.leftovers.ended(id, msgspec.structs.replace(reason, prior=looks), now, ports)
         self.needs.told(id, seen.spec, seen.calls, looks == Prior.UPSTREAM)

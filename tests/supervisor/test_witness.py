@@ -230,6 +230,8 @@ def test_equals_are_compared_by_what_a_message_costs_them(tmp_path: Path) -> Non
     assert found is not None
     assert (found.count, round(found.service_s, 4), round(found.median_s, 4)) == (2, 0.01, 0.0011)
     assert house.witness._beside("z", house.seen["z"], now) is None
+    house.witness.ended("a", 1, ExitReason(kind=ExitKind.SHUTDOWN, code=0), 1.0, True, "")
+    assert house.witness._beside("a", house.seen["a"], now) is None, "the next life is not as slow as the last one"
 
 
 @pytest.fixture

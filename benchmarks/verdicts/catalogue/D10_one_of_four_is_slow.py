@@ -34,7 +34,7 @@ SCENARIO = Scenario(
     truth=Truth(unit="pool:2", kind=VerdictKind.DEGRADED, causes=("outlier",)),
     action=(Deed.RESTART, Deed.ACTOR),
     healthy=("pool:0", "pool:1", "pool:3", *OTHERS),
-    within_s=45.0,
+    within_s=60.0,
     lasts_s=90.0,
     recovers=True,
 )
