@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from supervisor.evidence import holders
 from supervisor.runtime import link, process
 from supervisor.runtime.loop import Loop, Timer
 from supervisor.runtime.process import ExitStatus, Process
@@ -22,6 +23,7 @@ from supervisor.spec import ChildSpec, NodeStart
 from supervisor.words import CrashRecord, ExitKind
 
 GRACE_S = 0.5  # between SIGTERM and SIGKILL
+BROOD_MOST = 256
 BURIAL_S = 0.05  # from the end to the reaping: the replacement comes first
 RETRY_S = 0.05  # a full link is tried again this often; a node that never reads is the judge's affair
 
@@ -75,10 +77,19 @@ class Life:
             self._step(now + within_s, self.kill)
 
     def kill(self) -> None:
-        """SIGKILL works on a stopped process too; one that is not born yet is killed at birth."""
+        """SIGKILL works on a stopped process too; one that is not born yet is killed at birth. What it has started goes
+        with it: a child left behind holds its lock and its ports, and may go on trading."""
         self.doomed = True
-        if self.process is not None:
-            self.process.send(signal.SIGKILL)
+        if self.process is None:
+            return
+        brood = []
+        for pid in holders.children_of(self.process.pid)[:BROOD_MOST]:
+            with contextlib.suppress(ProcessLookupError):
+                brood.append(Process(pid))
+        self.process.send(signal.SIGKILL)
+        for child in brood:
+            child.send(signal.SIGKILL)
+            child.close()
 
     def resume(self) -> None:
         """SIGCONT: costs a running process nothing."""

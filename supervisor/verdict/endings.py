@@ -105,9 +105,11 @@ def _backing_off(evidence: Evidence, facts: Facts, previous: Verdict | None, how
             withheld="park: without this message it works",
         )
     guess = looks_like(last)
-    if guess is Prior.UPSTREAM or (guess is Prior.DATA and _many_messages(evidence.deaths)):
-        return _upstream(evidence, last, how)
     dead = _dead_dependency(evidence)
+    if guess is Prior.UPSTREAM and (dead or _always_upstream(evidence) or opens(evidence)):
+        return _upstream(evidence, last, how)
+    if guess is Prior.DATA and _many_messages(evidence.deaths):
+        return _upstream(evidence, last, how)
     if dead and guess not in (Prior.CODE, Prior.CONFIG, Prior.CREDENTIAL):
         return _upstream(evidence, last, f"{dead}; {how}")
     every_s = parking.recurs_every_s(tuple((death.at, death.fingerprint, death.worked) for death in evidence.deaths))
@@ -229,9 +231,11 @@ def _loop_cause(evidence: Evidence, last: ExitReason | None, guess: Prior) -> st
 
 def never_ran(last: ExitReason) -> bool:
     """There was no process, or the program it names cannot be executed."""
-    if last.kind is not ExitKind.START_FAILED or last.crash is not None or last.signal is not None:
+    if last.crash is not None or last.signal is not None:
         return False
-    return last.code is None or last.code in (126, 127)
+    if last.code is None:
+        return last.kind is ExitKind.START_FAILED
+    return last.code in (126, 127) and last.kind in (ExitKind.START_FAILED, ExitKind.CRASHED)
 
 
 def _crash_cause(evidence: Evidence, last: ExitReason) -> str:
@@ -263,6 +267,13 @@ def _many_messages(deaths: tuple[Death, ...]) -> bool:
     """It died over one message after the other: what is sent to it is bad, not one message."""
     messages = {death.in_hand for death in deaths[-parking.LIMIT :] if death.prior == Prior.DATA and death.in_hand}
     return len(messages) >= 2
+
+
+def _always_upstream(evidence: Evidence) -> bool:
+    """Among ends of other kinds one refused connection is bad luck like them; two in a row are a finding."""
+    if any(one.users_failing >= 2 for one in evidence.dependencies):
+        return True
+    return all(death.prior == Prior.UPSTREAM for death in evidence.deaths[-2:])
 
 
 def _dead_dependency(evidence: Evidence) -> str:
