@@ -163,11 +163,13 @@ def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding 
     if facts.broken:
         return stale(evidence, facts, alive)
     if facts.silent(facts.hang_s):
+        works = bool(facts.kept)
         return Finding(
-            kind=VerdictKind.UNSURE,
+            kind=VerdictKind.DEGRADED if works else VerdictKind.UNSURE,
             cause="main-thread-silent",
-            reason=f"{alive}; no pong for {facts.pong_silent_s or 0.0:.1f} s, no other witness",
-            withheld="dump+kill: one witness only",
+            reason=f"{alive}; no pong for {facts.pong_silent_s or 0.0:.1f} s, "
+            + (f"but {good_words(facts)}" if works else "no other witness"),
+            withheld="dump+kill: it works" if works else "dump+kill: one witness only",
         )
     if facts.kept or facts.passing or facts.answers:
         return Finding(kind=VerdictKind.HEALTHY, reason=f"{alive}; {good_words(facts)}")
