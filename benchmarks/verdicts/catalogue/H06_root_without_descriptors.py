@@ -28,7 +28,7 @@ def inject(stage: Stage) -> None:
     free = min(lowest_free(stage) for _ in range(50))  # whatever is open only now and then is seen closed
     stage.begin()
     resource.prlimit(stage.root_pid, resource.RLIMIT_NOFILE, (free, hard))
-    stage.sleep(30.0)
+    stage.sleep(45.0)
     stage.over()
     resource.prlimit(stage.root_pid, resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -42,6 +42,6 @@ SCENARIO = Scenario(
     action=Deed.NOTHING,
     never=(Deed.RESTART,),
     healthy=OTHERS,
-    within_s=20.0,
-    lasts_s=50.0,
+    within_s=40.0,
+    lasts_s=60.0,
 )
