@@ -6,8 +6,10 @@ installed wheel has none and says so.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +25,10 @@ SLOWEST, FASTEST = 10.0, 0.05
 
 
 def verdicts(
-    catalogue: str | None, only: str, seeds: int, load: str, scale: float, output: str, keep: str | None
+    catalogue: str | None, only: str, seeds: int, load: str, scale: float, output: str, keep: str | None, again: int = 0
 ) -> int:
-    """Play, score, print. Exit 0 when every gate holds, 1 when one fails or a scenario is broken, 78 when all are."""
+    """Play, judge again, score, print. Exit 0 when every gate holds, 1 when one fails or a scenario is broken, 78 when
+    all are. Without `keep` the recordings are thrown away at the end."""
     if not (HOUSE / "benchmarks" / "verdicts").is_dir():
         raise Refusal(NO_INPUT, f"there is no bench in {HOUSE}; the source has it, an installed package has not")
     if load not in LOADS:
@@ -34,7 +37,7 @@ def verdicts(
         raise Refusal(USAGE, f"--scale is {scale:g}; it must be between {FASTEST:g} and {SLOWEST:g}")
     if str(HOUSE) not in sys.path:
         sys.path.insert(0, str(HOUSE))
-    from benchmarks.verdicts import runner, scenario, score
+    from benchmarks.verdicts import baselines, rejudge, runner, scenario, score
 
     folder = Path(catalogue).expanduser() if catalogue else HOUSE / "benchmarks" / "verdicts" / "catalogue"
     try:
@@ -53,16 +56,30 @@ def verdicts(
         what = one.void or score.complaint(one).partition(": ")[2] or f"{one.final}, {one.deed}"
         print(f"{len(told):>4}/{len(found) * seeds} {one.id:<5} seed {one.seed}  {what}", file=sys.stderr, flush=True)
 
-    outcomes = runner.play_all(
-        found, folder, scale=scale, seeds=seeds, load_=load, keep=Path(keep) if keep else None, said=said
-    )
-    figures = score.score(outcomes)
+    with contextlib.ExitStack() as stack:
+        kept = Path(keep) if keep else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qtv-kept-")))
+        outcomes = runner.play_all(found, folder, scale=scale, seeds=seeds, load_=load, keep=kept, said=said)
+        figures = score.score(outcomes)
+        played = {f"{one.id}-{load}-{one.seed}" for one in outcomes if not one.void}
+        columns = baselines.columns(rejudge.recordings(kept, found, played))
+        judged = rejudge.again(rejudge.recordings(kept, found, played), again) if again else None
+    false = judged is not None and judged.false_spared.count > 0
     if output == "json":
-        print(json.dumps(report(figures, outcomes, faults, load, scale, seeds), indent=1))
+        told_all = report(figures, outcomes, faults, load, scale, seeds)
+        print(json.dumps({**told_all, **also(columns, judged)}, indent=1))
     else:
         print("\n".join(score.lines(figures)))
+        print("\n".join(rejudge.lines(judged)) if judged is not None else "not judged again (--again N does)")
+        print("\n".join(baselines.lines(columns, figures)))
         print(f"{len(found)} scenarios, {seeds} seeds, load {load}, scale {scale:g}: {time.monotonic() - began:.0f} s")
-    return OK if figures.passed and not faults else REFUSED
+    return OK if figures.passed and not faults and not false else REFUSED
+
+
+def also(columns: Any, judged: Any) -> dict[str, Any]:
+    """The part of the report that comes from the recordings."""
+    import msgspec
+
+    return {"baselines": msgspec.to_builtins(columns), "again": msgspec.to_builtins(judged)}
 
 
 def report(figures: Any, outcomes: list[Any], faults: list[str], load: str, scale: float, seeds: int) -> dict[str, Any]:
