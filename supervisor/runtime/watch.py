@@ -25,6 +25,7 @@ from supervisor.runtime.needs import PREFIX
 from supervisor.runtime.witness import CALM, Seen, Witness, samples
 from supervisor.spec import ChildSpec
 from supervisor.verdict import SEEDS, CheckResult, Evidence, Look, Observer, Verdict, correlate, judge, suspicious
+from supervisor.verdict.learning import learn
 from supervisor.words import VerdictKind
 
 TICK_S = 0.1  # the root looks this often …
@@ -128,7 +129,9 @@ class Watch:
             seen.judged_at, seen.judged_state = now, (view.state, view.incarnation)
         result = []
         for id, verdict in self._calmed(judged, told, lives, now).items():
-            self.seen[id].verdict = verdict
+            seen = self.seen[id]
+            seen.learned = learn(seen.learned, told[id], verdict, seen.verdict, now)
+            seen.verdict = verdict
             if self.recorder is not None:
                 self.recorder.judged(now, told[id], verdict)
             if verdict.kind in CALM and now >= self.seen[id].uneasy_until:

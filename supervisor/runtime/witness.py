@@ -28,6 +28,7 @@ from supervisor.spec import ChildSpec, NodeStart, Promise, members
 from supervisor.verdict import SEEDS, ActorSample, CheckResult, Evidence, History, Look, Observer, Ping, Verdict
 from supervisor.verdict.evidence import Death, Host, Peers, PromiseSample
 from supervisor.verdict.fingerprint import Prior, prior
+from supervisor.verdict.learning import Learned, limits
 from supervisor.words import ExitKind, ExitReason, State, VerdictKind
 
 DEATHS = 8
@@ -89,6 +90,7 @@ class Seen(msgspec.Struct, kw_only=True):
     deaths: tuple[Death, ...] = ()
     rates: tuple[float, float] = (0.0, 0.0)  # handled and sent per second
     cpu_ratio: float = 0.0
+    learned: Learned = Learned()
     counted: tuple[float, int, int, float] = (0.0, 0, 0, 0.0)  # at, handled, out, cpu_s
     served: tuple[float, int, int] = (0.0, 0, 0)  # at, timed messages, their nanoseconds
     service_s: float = 0.0  # mean seconds of work per message, 0: not known
@@ -246,6 +248,7 @@ class Witness:
             promises=self._promises(seen, now) if alive else (),
             observer=observer,
             timing=self._timing,
+            limits=limits(seen.learned, self._timing, seen.spec.start_timeout_s),
             last_exit=last,
             last_exit_at=seen.deaths[-1].at if seen.deaths and last is not None else None,
             crash_loop=self.parked.get(view.id) is Cause.CRASH_LOOP,

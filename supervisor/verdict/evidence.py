@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from supervisor.verdict.timing import SEEDS, Observer, Timing
+from supervisor.verdict.timing import SEEDS, Limits, Observer, Timing
 from supervisor.words import ExitReason, State
 
 POINTS = 40  # remembered kernel readings, `Timing.point_every_s` apart: about 20 s
@@ -303,6 +303,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     promises: tuple[PromiseSample, ...] = ()
     observer: Observer = Observer()
     timing: Timing = SEEDS
+    limits: Limits = Limits()  # learned of this child
     last_exit: ExitReason | None = None
     last_exit_at: float | None = None
     crash_loop: bool = False  # the tree parked it for equal fingerprints (not for a spent budget)

@@ -15,6 +15,7 @@ from supervisor.verdict.timing import SEEDS, SHARES_LEAST_S, Timing
 
 TICKS_S = 0.025  # CPU time is counted in ticks of 10 ms: less than this may be one tick and its rounding
 GIL_WAIT = (140.0, 260.0)  # voluntary switches per second of a thread that waits for the interpreter lock
+FRESH_TIMES, FRESH_MOST_S = 10.0, 3600.0
 RHYTHMS = 3.0  # times its own median gap: no silence yet
 DEEP_OLD_S = 3.0
 DEEP_MOST_S = 20.0  # two deep looks further apart tell no rate
@@ -134,7 +135,8 @@ def derive(evidence: Evidence, now: float) -> Facts:
     seen = history.at if history.at > 0 else None
     end = min(history.at, now)
     start = observer.valid_since
-    hang_s = max(evidence.hang_after_s, 0.0) * timing.scale * observer.factor
+    learned, factor = evidence.limits, observer.factor
+    hang_s = max(max(evidence.hang_after_s, 0.0) * timing.scale, learned.hang_s) * factor
 
     def lasted(since: float | None) -> float:
         return 0.0 if since is None else max(0.0, end - max(since, start))
@@ -154,8 +156,8 @@ def derive(evidence: Evidence, now: float) -> Facts:
         now=now,
         timing=timing,
         hang_s=hang_s,
-        suspect_s=min(timing.suspect_s * observer.factor, hang_s),
-        gil_s=max(timing.gil_s * observer.factor, hang_s),
+        suspect_s=min(max(timing.suspect_s, learned.suspect_s) * factor, hang_s),
+        gil_s=max(max(timing.gil_s, learned.gil_s) * factor, hang_s),
         look_age_s=None if seen is None else max(0.0, now - seen),
         watched_s=lasted(first),
         kernel_state=history.kernel.state if history.kernel is not None and kernel_fresh else "",
@@ -176,7 +178,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
         if not known
         else (0.0 if waiting_since is None else max(0.0, now - max(waiting_since, start))),
         pong_age_s=None if answered_at is None else max(0.0, now - answered_at),
-        actors=tuple(_actor(trace, lasted, start, end, cpu_s, timing.fresh_s) for trace in history.traces),
+        actors=tuple(_actor(trace, lasted, start, end, cpu_s, _fresh_s(evidence)) for trace in history.traces),
         handled=handled,
         handled_s=handled_s,
         failing=failing,
@@ -184,6 +186,13 @@ def derive(evidence: Evidence, now: float) -> Facts:
         broken=broken,
         kept=kept,
     )
+
+
+def _fresh_s(evidence: Evidence) -> float:
+    """How long work proves something: ten times the rhythm of its outputs, where that is slower than the seed."""
+    rhythms = sorted(promise.rhythm_s for promise in evidence.promises if promise.rhythm_s)
+    slow_s = FRESH_TIMES * rhythms[len(rhythms) // 2] if rhythms else 0.0
+    return max(evidence.timing.fresh_s, min(slow_s, FRESH_MOST_S * evidence.timing.scale))
 
 
 def _actor(

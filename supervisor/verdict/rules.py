@@ -109,7 +109,7 @@ def _starting(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | 
     if evidence.state not in (State.STARTING, State.RUNNING):
         return None
     age_s = facts.now - max(evidence.state_since, evidence.observer.valid_since)
-    budget_s = evidence.start_timeout_s * evidence.timing.scale * evidence.observer.factor
+    budget_s = max(evidence.start_timeout_s * evidence.timing.scale, evidence.limits.start_s) * evidence.observer.factor
     quiet_s = min([actor.still_s for actor in facts.actors] + [actor.flat_s for actor in facts.actors] + [age_s])
     runs = facts.cpu is not None and not facts.rests
     moving = quiet_s < facts.timing.mark_s * evidence.observer.factor or runs

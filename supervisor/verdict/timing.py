@@ -60,6 +60,15 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 SEEDS = Timing()
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What was learned of one child (learning.py): limits that replace a smaller seed; 0 where the seed is enough."""
+
+    suspect_s: float = 0.0
+    hang_s: float = 0.0
+    gil_s: float = 0.0
+    start_s: float = 0.0
+
+
 class Observer(msgspec.Struct, frozen=True, kw_only=True):
     """The root's own fitness to judge. `valid_since` may lie in the future: until then the root only looks.
 
