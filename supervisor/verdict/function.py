@@ -14,6 +14,7 @@ from supervisor.verdict.testimony import check_words, cpu_words, good_words
 from supervisor.words import ExitKind, VerdictKind
 
 REPEATS = 20  # times the very same message, in a row
+FRESH_GAPS = 10.0
 FEW = 0.25  # share of its keys that fail: the rest is what counts
 
 
@@ -22,7 +23,7 @@ def function(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Find
     good = good_words(facts)
     return (
         _again(evidence, facts, previous)
-        or _asked(evidence, facts, good)
+        or _asked(evidence, facts, previous, good)
         or _deaf(evidence, facts, good)
         or _outlier(evidence, facts, previous, good)
         or _late(evidence, facts, good)
@@ -83,21 +84,24 @@ def _two_keys(
     )
 
 
-def _asked(evidence: Evidence, facts: Facts, good: str) -> Finding | None:
+def _asked(evidence: Evidence, facts: Facts, previous: Verdict | None, good: str) -> Finding | None:
     """Questions with a known answer."""
     wrong = [one for one in evidence.canaries if one.ok is False and one.failures >= 2]
     silent = [one for one in evidence.canaries if _unanswered(one, evidence, facts)]
     if wrong:
         first = wrong[0]
         few = len(evidence.canaries) > 2 and len(wrong) <= FEW * len(evidence.canaries)
+        action, withheld = _once(evidence, facts, previous, "wrong")
+        if few:
+            action, withheld = Action.NONE, "restart: the rest of its answers is right"
         return Finding(
             kind=VerdictKind.DEGRADED,
             cause="partial" if few else "wrong",
             reason=f"asked {first.name} it answers {first.answer!r}, right is {first.expect!r}, "
             f"{first.failures} times in a row ({good})",
             speaks_for=tuple(f"function: canary {one.name} is wrong" for one in wrong),
-            action=Action.NONE if few else Action.ALERT,
-            withheld="restart: whether a new life knows better is not known",
+            action=action,
+            withheld=withheld,
             actor=first.actor,
         )
     if silent:
@@ -217,7 +221,7 @@ def stale(evidence: Evidence, facts: Facts, good: str, previous: Verdict | None 
             speaks_against=tuple(f"function: {_name(kept)} is fresh" for kept in facts.kept[:3]),
             withheld="restart: the rest of its work would stop too",
         )
-    mine = seen or [broken for broken in facts.broken if broken.inputs]
+    mine = seen or [broken for broken in facts.broken if broken.inputs] or _ceased(evidence, facts)
     if mine and facts.spins and not facts.kept:
         return _two_keys(
             evidence,
@@ -243,19 +247,16 @@ def _own_fault(
     reason: str,
 ) -> Finding:
     """DEGRADED.stale: the one actor is started again if two witnesses hold it for the whole window, and once only."""
-    lasted_s = 0.0
-    if previous is not None and previous.cause == "stale":
-        lasted_s = max(0.0, facts.now - max(previous.cause_since, evidence.observer.valid_since))
-    last = evidence.last_exit
-    tried = last is not None and last.kind is ExitKind.HUNG and last.detail.startswith("stale")
-    why = "the others who hear the same source see data" if mine and mine[0].elsewhere else "its inputs come in"
-    withheld, action = "", Action.RESTART_ACTOR
+    why = ""
+    if mine and mine[0].elsewhere:
+        why = "the others who hear the same source see data"
+    elif mine and mine[0].inputs:
+        why = "its inputs come in"
+    elif mine:
+        why = f"it came every {mine[0].rhythm_s or 0.0:.2g} s, and nothing it depends on is away"
+    action, withheld = _once(evidence, facts, previous, "stale")
     if not mine:
         action, withheld = Action.NONE, "restart: it is alive; whether its source is quiet is not known"
-    elif tried:
-        action, withheld = Action.ALERT, "restart actor: it was restarted for this already, and it did not help"
-    elif min(lasted_s, facts.watched_s) < facts.hang_s:
-        action, withheld = Action.NONE, f"restart actor: it was seen for {lasted_s:.1f} s, not {facts.hang_s:.1f} s"
     return Finding(
         kind=VerdictKind.DEGRADED,
         cause="stale",
@@ -266,6 +267,34 @@ def _own_fault(
         withheld=withheld,
         actor=(mine or facts.broken)[0].actor,
     )
+
+
+def _once(evidence: Evidence, facts: Facts, previous: Verdict | None, cause: str) -> tuple[Action, str]:
+    """The one restart of an actor that a lasting complaint about its work is worth: (advice, what is withheld)."""
+    last = evidence.last_exit
+    if last is not None and last.kind is ExitKind.HUNG and last.detail.startswith(cause):
+        return Action.ALERT, "restart actor: it was restarted for this already, and it did not help"
+    lasted_s = 0.0
+    if previous is not None and previous.cause == cause:
+        lasted_s = max(0.0, facts.now - max(previous.cause_since, evidence.observer.valid_since))
+    if min(lasted_s, facts.watched_s) < facts.hang_s:
+        return Action.NONE, f"restart actor: it was seen for {lasted_s:.1f} s, not {facts.hang_s:.1f} s"
+    return Action.RESTART_ACTOR, ""
+
+
+def _ceased(evidence: Evidence, facts: Facts) -> list[PromiseSample]:
+    """Outputs promised without a condition that came in a rhythm of their own and ceased: ten times its length ago
+    (T_fresh of docs/health.md), while all it declares to depend on is known to answer. Nobody else can be asked."""
+    if any(one.probe_ok is not True and one.owner_up is not True for one in evidence.dependencies):
+        return []
+    found = []
+    for broken in facts.broken:
+        rhythm_s, since = broken.rhythm_s, broken.changed_at if broken.changed_at is not None else broken.last_at
+        if broken.inputs is not None or broken.elsewhere is False or not rhythm_s or since is None:
+            continue
+        if facts.now - since >= max(facts.timing.fresh_s, FRESH_GAPS * rhythm_s):
+            found.append(broken)
+    return found
 
 
 def _name(promise: PromiseSample) -> str:

@@ -20,7 +20,7 @@ from supervisor.verdict import (
     Verdict,
     judge,
 )
-from supervisor.verdict.evidence import CanarySample, Host, ThreadSample
+from supervisor.verdict.evidence import CanarySample, DependencySample, Host, ThreadSample
 from supervisor.words import ExitKind, ExitReason, VerdictKind
 from tests.supervisor.test_judge import (
     BLOCKED,
@@ -68,7 +68,7 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any], VerdictKind, str, Action]]
     ("ready, nothing, and others see data", {}, {"promises": (due(last_at=None, elsewhere=True),), "state_since": NOW - 8}, VerdictKind.DEGRADED, "stale", Action.NONE),
     ("absent and the check is red too", {}, {"promises": (due(elsewhere=True),), "checks": (UNEXPLAINED,)}, VerdictKind.DEGRADED, "stale", Action.NONE),
     ("kept and the check is red", {}, {"promises": (FRESH,), "checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.STRIP_CHECK),
-    ("wrong answers", {}, {"canaries": (WRONG,)}, VerdictKind.DEGRADED, "wrong", Action.ALERT),
+    ("wrong answers", {}, {"canaries": (WRONG,)}, VerdictKind.DEGRADED, "wrong", Action.NONE),
     ("one wrong answer", {}, {"canaries": (msgspec.structs.replace(WRONG, failures=1),)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("one of five questions answered wrongly", {}, {"canaries": (WRONG, *[RIGHT] * 4)}, VerdictKind.DEGRADED, "partial", Action.NONE),
     ("right answers while idle", {"flat_s": 1e6}, {"canaries": (RIGHT,)}, VerdictKind.HEALTHY, "idle", Action.NONE),
@@ -108,6 +108,38 @@ def test_an_actor_whose_output_stays_away_while_others_see_data_is_started_again
     assert {said.partition(":")[0] for said in verdict.evidence_for} == {"function", "dependency"}
 
     tried = msgspec.structs.replace(told, last_exit=ExitReason(kind=ExitKind.HUNG, detail="stale: no ticks"))
+    assert after(tried).action is Action.ALERT
+
+
+@pytest.mark.parametrize(
+    ("fields", "right"),
+    [
+        ({"rhythm_s": 1.0}, Action.RESTART_ACTOR),
+        ({"rhythm_s": 1.0, "elsewhere": False}, Action.GATE),
+        ({"rhythm_s": 1.0, "inputs": 0, "due": False}, Action.NONE),
+        ({}, Action.NONE),  # no rhythm was learned: a promise alone is one witness
+    ],
+)
+def test_an_output_that_had_a_steady_rhythm_and_ceased_is_worth_one_new_life(
+    fields: dict[str, Any], right: Action
+) -> None:
+    told = evidence(promises=(due(**fields),))
+
+    assert after(told).action is right
+    if right is Action.RESTART_ACTOR:
+        unknown = DependencySample(name="venue")
+        assert after(msgspec.structs.replace(told, dependencies=(unknown,))).action is Action.NONE
+        well = DependencySample(name="venue", probe_ok=True, probe_at=NOW - 1)
+        assert after(msgspec.structs.replace(told, dependencies=(well,))).action is Action.RESTART_ACTOR
+        tried = msgspec.structs.replace(told, last_exit=ExitReason(kind=ExitKind.HUNG, detail="stale: no ticks"))
+        assert after(tried).action is Action.ALERT
+
+
+def test_wrong_answers_are_worth_one_new_life_and_then_an_alert() -> None:
+    told = evidence(canaries=(WRONG,))
+
+    assert after(told).action is Action.RESTART_ACTOR
+    tried = msgspec.structs.replace(told, last_exit=ExitReason(kind=ExitKind.HUNG, detail="wrong: 41"))
     assert after(tried).action is Action.ALERT
 
 
