@@ -264,5 +264,11 @@ class AiEngine(Actor):
         self._alerted[cause] = now_s
         self.ctx.publish(Alert(severity="warning", subject=f"ai_engine {cause}", text=text, at_ns=at_ns))
 
+    def canary(self, name: str) -> str:
+        """`golden`: one input whose answer is known, through the models as they are loaded now."""
+        if name != "golden":
+            raise ValueError(f"ai_engine knows no canary {name!r}, only golden")
+        return self._predictor.golden()
+
     def terminate(self, reason: str) -> None:
         """Nothing is open: sessions end with the process."""

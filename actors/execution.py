@@ -470,9 +470,11 @@ class Execution(Actor):
         self.reconciling = False
         if picture.problem:
             self.failures += 1
+            self.ctx.outcome(f"venue:{self.venue}", ConnectionError(picture.problem))
             self._reconcile_in(self.ctx.rng.uniform(0.1, min(AGAIN_CAP_S, 0.25 * 2 ** min(self.failures, 10))))
             return
         self.failures = 0
+        self.ctx.outcome(f"venue:{self.venue}")
         if self.baseline_ns is None:
             self._open_books(picture)
         for fill in picture.fills:

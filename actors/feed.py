@@ -139,6 +139,16 @@ class Feed(Actor):
         for symbol, seen in self.seen.items():
             self._say_state(symbol, seen)
             self._say_report(symbol, seen)
+        self._tell_of_venue()
+
+    def _tell_of_venue(self) -> None:
+        """What became of the venue, once a second: it serves one book at least, or it is away from all of them."""
+        now, seen = self.ctx.monotonic(), self.seen.values()
+        believed = [rules.believed(one.status, one.reason, max(0.0, now - one.book_at), self.limits) for one in seen]
+        if any(status is FeedStatus.LIVE for status, _ in believed):
+            self.ctx.outcome(f"venue:{self.venue}")
+        elif all(status is FeedStatus.DOWN for status, _ in believed):
+            self.ctx.outcome(f"venue:{self.venue}", ConnectionError(believed[0][1]))
 
     def _become_ready(self) -> None:
         if not self.is_ready:

@@ -31,6 +31,7 @@ from actors.messages.orders import (
     OrderExpired,
     OrderFilled,
     OrderIntent,
+    OrderKind,
     OrderRejected,
     OrderSubmitted,
     OrderUnknown,
@@ -311,6 +312,22 @@ class RiskGate(Actor):
         approval = CancelApproved(intent=intent, approved_ns=round(self.ctx.now() * 1e9), signature="")
         self.ctx.publish(sign(approval, self.key))
         self.ctx.progress("cancel")
+
+    def canary(self, name: str) -> str:
+        """`forbidden`: the codes for an order in an unknown instrument and for one of half a lot. Nothing is kept."""
+        if name != "forbidden":
+            raise ValueError(f"{self.ctx.name} knows no canary {name!r}, only forbidden")
+        now_ns, now_s = round(self.ctx.now() * 1e9), self.ctx.monotonic()
+        symbol, instrument = next(iter(self.instruments.items()))
+        codes = []
+        for place, quantity in (("NOWHERE/AT:ALL", instrument.lot_size), (symbol, instrument.lot_size / 2)):
+            intent = OrderIntent(
+                intent_id="canary", account=self.account, strategy="canary", venue=self.venue, symbol=place,
+                side=Side.BUY, kind=OrderKind.MARKET, quantity=quantity,
+            )  # fmt: skip
+            decision = check(intent, self._snapshot(intent, now_s), now_ns)
+            codes.append("ALLOWED" if isinstance(decision, Allow) else str(decision.code))
+        return " ".join(codes)
 
     # --- what is known ---
 

@@ -19,13 +19,26 @@ from config.launch import Launch
 from config.settings import Account, Venue, digest
 from supervisor.message import Provenance
 from supervisor.plan import Draft
-from supervisor.spec import Backoff, Budget, ChildSpec, Promise, SupervisorSpec, ZygoteSpec, child, supervise
+from supervisor.spec import (
+    Backoff,
+    Budget,
+    Canary,
+    Check,
+    ChildSpec,
+    Dependency,
+    Promise,
+    SupervisorSpec,
+    ZygoteSpec,
+    child,
+    supervise,
+)
 from supervisor.words import Strategy
 
 HOUSE = Path(__file__).resolve().parents[1]
 VERSION = "0.1.0"
 OUTSIDE = ("Hold", "RiskLimits", "TradingMode", "CrossReading", "SignalCount", "FeedReport")  # also heard by qt
 
+HOLD_EVERY_S = 5.0
 SAFETY: dict[str, Any] = {"safety": True, "backoff": Backoff(initial_s=0.1, cap_s=2.0)}
 ROLES = (
     ZygoteSpec(
@@ -186,7 +199,11 @@ def risk_gate(launch: Launch, account: Account) -> ChildSpec:
     return child(
         f"risk_gate:{account.name}",
         "actors.risk_gate:RiskGate",
-        spec={**SAFETY, "phases": ("stop-intake",)},
+        spec={
+            **SAFETY,
+            "phases": ("stop-intake",),
+            "canaries": (Canary(name="forbidden", expect="INSTRUMENT_UNKNOWN QTY_PRECISION"),),
+        },
         account=account.name,
         venue=account.venue,
         instruments=instruments(launch, account),
@@ -202,7 +219,7 @@ def execution(launch: Launch, account: Account) -> ChildSpec:
         f"execution:{account.name}",
         "actors.execution:Execution",
         role="venue",
-        spec={**SAFETY, "shutdown_s": 10.0},
+        spec={**SAFETY, "shutdown_s": 10.0, "depends": needs(launch, venue)},
         account=account.name,
         venue=venue.id,
         product=venue.product,
@@ -271,7 +288,12 @@ def feed(launch: Launch, venue: Venue) -> ChildSpec:
         spec={
             "backoff": Backoff(initial_s=0.25, cap_s=30.0),
             "budget": Budget(intensity=10, period_s=120.0),
-            "promises": (Promise(topic="FeedState", at_least_every_s=1.0),),
+            "promises": (
+                Promise(topic="FeedState", at_least_every_s=1.0),
+                Promise(topic="FeedReport", at_least_every_s=1.0),
+                *ticks(launch, venue),
+            ),
+            "depends": needs(launch, venue),
         },
         venue=venue.id,
         product=venue.product,
@@ -299,6 +321,7 @@ def cross_exchange(launch: Launch) -> ChildSpec:
     return child(
         "cross_exchange",
         "actors.cross_exchange:CrossExchange",
+        spec={"promises": (Promise(topic="CrossReading", at_least_every_s=1.0),)},
         pairs=pairs,
         stale_after_s=launch.settings.cross_exchange.stale_after_s,
     )
@@ -310,7 +333,14 @@ def ai_engine(launch: Launch) -> ChildSpec:
         "ai_engine",
         "actors.ai_engine:AiEngine",
         role="model",
-        spec={"promises": (Promise(topic="SignalCount", at_least_every_s=1.0),)},
+        spec={
+            "promises": (
+                Promise(topic="SignalCount", at_least_every_s=1.0),
+                # most of what it says is HOLD, of which four a second are published: with ticks and without, it is ill
+                Promise(topic="Hold", at_least_every_s=HOLD_EVERY_S, when="Tick"),
+            ),
+            "canaries": (Canary(name="golden", expect="golden"),),
+        },
         models_dir=None,
         instruments=[f"{v.id}:{s}" for v in launch.settings.venues if v.product == "usdm" for s in v.symbols],
         quorum=settings.quorum,
@@ -378,6 +408,25 @@ _KEYS: dict[str, str] = {}
 def approval_key(account: Account) -> str:
     """The gate signs with it and the executor verifies: drawn anew for each plan, known to these two nodes only."""
     return _KEYS.setdefault(account.name, secrets.token_hex(32))
+
+
+def needs(launch: Launch, venue: Venue) -> tuple[Dependency, ...]:
+    """The venue's product, asked by its own ping; a simulator of ours is no other child's fault when it is down."""
+    paths = {"spot": "/api/v3/ping", "usdm": "/fapi/v1/ping"}
+    check = Check(target=launch.venue_url + paths[venue.product]) if launch.venue_url else None
+    owner = "sim:binance" if launch.venue_port else ""
+    return (Dependency(name=f"venue:{venue.id}", check=check, child=owner),)
+
+
+def ticks(launch: Launch, venue: Venue) -> tuple[Promise, ...]:
+    """A tick of each instrument, and not always the same one. A recording has the pauses that its market had."""
+    if launch.mode != "sim":
+        return ()
+    every_s = launch.settings.feed.book_stale_after_s
+    return tuple(
+        Promise(topic="Tick", key=f"{venue.id}:{symbol}", at_least_every_s=every_s, changing=True)
+        for symbol in venue.symbols
+    )
 
 
 def simulated(launch: Launch) -> bool:
