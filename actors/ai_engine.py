@@ -18,6 +18,7 @@ from actors.messages.market import CrossReading, FeedState, FeedStatus, Tick, Va
 from actors.messages.signals import Action, Hold, Signal, SignalCount, Vote
 from actors.rules.ensemble import Decision, Pool, Reason, combine
 from actors.rules.features import SCHEMA_HASH, SLOT_NS, WARMUP_SLOTS, BadTick, Features
+from actors.venues.ports import OpensProbe, Probed
 from models_onnx.predictor import Answers, BadInput, Predictor
 from supervisor.actor import Actor
 from supervisor.loading import load
@@ -67,6 +68,8 @@ class AiEngine(Actor):
         hold_every_s: float = 0.25,
         feed_silence_s: float = 5.0,
         basis_age_s: float = 3.0,
+        probe_port: int = 0,
+        probe: str | OpensProbe = "actors.venues.probe_port:open",
     ) -> None:
         """Load and verify the models.
 
@@ -82,6 +85,7 @@ class AiEngine(Actor):
             hold_every_s: least time between two published HOLDs of one instrument; all of them are counted.
             feed_silence_s: without a FeedState for so long, a feed is not trusted.
             basis_age_s: an older basis reading is no reading.
+            probe_port: where a declared check may ask, 0 for nowhere.
 
         Raises:
             ModelRefused: the models are not what their manifest says, or made for other features.
@@ -113,6 +117,7 @@ class AiEngine(Actor):
         self._feed_silence_s = feed_silence_s
         self._basis_age_s = basis_age_s
         self._instruments = {key: _Instrument(key) for key in keys}
+        self._probe: Probed = load(probe)(self.ctx.name, probe_port)
         self._alerted: dict[str, float] = {}  # cause -> monotonic time
         self.ctx.after(1.0, SecondPassed())
 
@@ -240,6 +245,7 @@ class AiEngine(Actor):
                     instrument.basis_bps = None
 
     def _count(self) -> None:
+        self._probe.said()
         for instrument in self._instruments.values():
             self.ctx.publish(
                 SignalCount(
@@ -271,4 +277,5 @@ class AiEngine(Actor):
         return self._predictor.golden()
 
     def terminate(self, reason: str) -> None:
-        """Nothing is open: sessions end with the process."""
+        """Sessions end with the process."""
+        self._probe.close()

@@ -11,7 +11,7 @@ from actors.messages.account import AccountState, Reconciled
 from actors.messages.control import Mode, RiskLimits, SecondPassed, TradingMode
 from actors.messages.market import FeedState, FeedStatus
 from actors.rules.mode import Evidence, Held, step
-from actors.venues.ports import LatchPort, OpensLatch
+from actors.venues.ports import LatchPort, OpensLatch, OpensProbe, Probed
 from actors.venues.words import LatchSeen
 from supervisor.actor import Actor
 from supervisor.loading import load
@@ -36,10 +36,13 @@ class CeoBrain(Actor):
         home: str,
         valid_s: float = 3.0,
         latch: str | OpensLatch = "actors.latch:watch",
+        probe_port: int = 0,
+        probe: str | OpensProbe = "actors.venues.probe_port:open",
     ) -> None:
         """Look at the latch and what was reconciled; begin in REDUCE_ONLY, or STOP.
 
         Args:
+            probe_port: where a declared check may ask, 0 for nowhere.
             recovery_s: how long a better mode must be earned before it is taken.
             home: where the emergency stop's latch lies.
             valid_s: of `ctx.now()` time that a word may be used; in replay that time runs at the replay's speed.
@@ -59,6 +62,7 @@ class CeoBrain(Actor):
                 self.reconciled = word
         self.latch: LatchPort = load(latch)(self.ctx.post, home=home)
         self.ess, self.ess_reason = self.latch.now.state, self.latch.now.reason
+        self.probe: Probed = load(probe)(self.ctx.name, probe_port)
         self._look()
         self._say()
         self.ctx.after(EVERY_S, SecondPassed())
@@ -91,6 +95,7 @@ class CeoBrain(Actor):
 
     def terminate(self, reason: str) -> None:
         self.latch.close()
+        self.probe.close()
 
     def _look(self) -> bool:
         """Ask the rule; True when the mode changed."""
@@ -125,4 +130,5 @@ class CeoBrain(Actor):
                 valid_until_ns=round((self.ctx.now() + self.valid_s) * 1e9),
             )
         )
+        self.probe.said()
         self.ctx.progress("mode")

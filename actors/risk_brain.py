@@ -14,7 +14,9 @@ from actors.messages.account import AccountState
 from actors.messages.control import RiskLimits, SecondPassed
 from actors.rules.limits import Appetite, appetite
 from actors.rules.money import to_decimal
+from actors.venues.ports import OpensProbe, Probed
 from supervisor.actor import Actor
+from supervisor.loading import load
 from supervisor.message import Message
 
 ACCOUNT_AGE_S = 3.0
@@ -40,11 +42,14 @@ class RiskBrain(Actor):
         max_divergence_bps: float,
         orders_per_minute: int,
         valid_s: float = 3.0,
+        probe_port: int = 0,
+        probe: str | OpensProbe = "actors.venues.probe_port:open",
     ) -> None:
         """Take the limits; say them at once, with a multiplier of 0 until the ledger spoke.
 
         Args:
             day_loss_limit: share of the day's starting equity.
+            probe_port: where a declared check may ask, 0 for nowhere.
             valid_s: of `ctx.now()` time that a word may be used; in replay that time runs at the replay's speed.
 
         Raises:
@@ -65,6 +70,7 @@ class RiskBrain(Actor):
         self.state_at_s = self.ctx.monotonic()
         self.said: Appetite | None = None
         self.version = 0
+        self.probe: Probed = load(probe)(self.ctx.name, probe_port)
         self._say()
         self.ctx.after(EVERY_S, SecondPassed())
 
@@ -80,6 +86,9 @@ class RiskBrain(Actor):
                 self._say()
             case _:
                 raise TypeError(f"{self.ctx.name} got {type(message).__name__}, which no risk brain expects")
+
+    def terminate(self, reason: str) -> None:
+        self.probe.close()
 
     def _appetite(self) -> Appetite:
         return appetite(self.state, self.ctx.monotonic() - self.state_at_s, ACCOUNT_AGE_S, self.day_loss_limit)
@@ -104,4 +113,5 @@ class RiskBrain(Actor):
                 valid_until_ns=round((self.ctx.now() + self.valid_s) * 1e9),
             )
         )
+        self.probe.said()
         self.ctx.progress("limits")

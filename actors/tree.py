@@ -251,7 +251,11 @@ def risk_brain(launch: Launch, account: Account) -> ChildSpec:
     return child(
         "risk_brain",
         "actors.risk_brain:RiskBrain",
-        spec={"promises": (Promise(topic="RiskLimits", at_least_every_s=1.0),)},
+        spec={
+            "promises": (Promise(topic="RiskLimits", at_least_every_s=1.0),),
+            "checks": probe(launch, "risk_brain"),
+        },
+        probe_port=launch.probe_ports.get("risk_brain", 0),
         account=account.name,
         max_positions=limits.max_positions,
         max_order_notional=limits.max_order_notional,
@@ -269,7 +273,11 @@ def ceo_brain(launch: Launch) -> ChildSpec:
     return child(
         "ceo_brain",
         "actors.ceo_brain:CeoBrain",
-        spec={"promises": (Promise(topic="TradingMode", at_least_every_s=1.0),)},
+        spec={
+            "promises": (Promise(topic="TradingMode", at_least_every_s=1.0),),
+            "checks": probe(launch, "ceo_brain"),
+        },
+        probe_port=launch.probe_ports.get("ceo_brain", 0),
         account=launch.settings.accounts[0].name,
         recovery_s=min(1.0, launch.settings.ceo_brain.recovery_s)
         if simulated(launch)
@@ -340,7 +348,9 @@ def ai_engine(launch: Launch) -> ChildSpec:
                 Promise(topic="Hold", at_least_every_s=HOLD_EVERY_S, when="Tick"),
             ),
             "canaries": (Canary(name="golden", expect="golden"),),
+            "checks": probe(launch, "ai_engine"),
         },
+        probe_port=launch.probe_ports.get("ai_engine", 0),
         models_dir=None,
         instruments=[f"{v.id}:{s}" for v in launch.settings.venues if v.product == "usdm" for s in v.symbols],
         quorum=settings.quorum,
@@ -412,10 +422,18 @@ def approval_key(account: Account) -> str:
 
 def needs(launch: Launch, venue: Venue) -> tuple[Dependency, ...]:
     """The venue's product, asked by its own ping; a simulator of ours is no other child's fault when it is down."""
-    paths = {"spot": "/api/v3/ping", "usdm": "/fapi/v1/ping"}
+    paths = {"spot": "/api.binance.com/api/v3/ping", "usdm": "/fapi.binance.com/fapi/v1/ping"}
     check = Check(target=launch.venue_url + paths[venue.product]) if launch.venue_url else None
     owner = "sim:binance" if launch.venue_port else ""
     return (Dependency(name=f"venue:{venue.id}", check=check, child=owner),)
+
+
+def probe(launch: Launch, name: str) -> tuple[Check, ...]:
+    """A brain's declared check. It is a question and no verdict: it may be wrong, and then that is said of it."""
+    port = launch.probe_ports.get(name)
+    own = f"http://127.0.0.1:{port}/health" if port else ""
+    target = str(getattr(launch.settings.probes, name)) or own
+    return (Check(target=target, expect=name),) if target else ()
 
 
 def ticks(launch: Launch, venue: Venue) -> tuple[Promise, ...]:

@@ -23,6 +23,7 @@ class Launch(Section):
     http_port: int = Field(ge=1, le=65535)
     venue_url: str = ""  # of the simulator, in sim and replay mode
     venue_port: int = 0  # the tree starts the simulator itself, here; 0: it runs outside the tree
+    probe_ports: dict[str, int] = {}  # where each brain can be asked whether it speaks
     data: str = ""  # folder of the recording, in replay mode
     speed: float = 1.0  # of the replay; 0 is as fast as readers read
     for_s: float | None = None  # end in order after this long

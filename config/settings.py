@@ -114,6 +114,14 @@ class CeoBrain(Section):
     recovery_s: float = Field(default=10.0, ge=1, le=3600)  # all green for this long before the mode may rise
 
 
+class Probes(Section):
+    """Where the declared check of a brain asks; empty: at the brain's own port. For a port that is forwarded."""
+
+    risk_brain: str = ""
+    ceo_brain: str = ""
+    ai_engine: str = ""
+
+
 class Gateway(Section):
     poll_every_s: float = Field(default=1.0, ge=0.2, le=10)  # how often the port asks the root for its status
 
@@ -173,6 +181,7 @@ class Settings(Section):
     exit_brain: ExitBrain = ExitBrain()
     ceo_brain: CeoBrain = CeoBrain()
     gateway: Gateway = Gateway()
+    probes: Probes = Probes()
 
     def ceiling(self) -> Profile:
         """The profile in force."""

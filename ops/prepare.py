@@ -5,6 +5,7 @@ Each wrong answer is one sentence with a remedy and a documented exit code. The 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
@@ -100,6 +101,7 @@ def launch(wishes: Wishes, chosen: Settings) -> Launch:
         http_port=free_port(chosen.server.http_port, "health and metrics", "--http-port"),
         venue_url=outside or f"http://{HOST}:{venue_port}",
         venue_port=venue_port,
+        probe_ports=probe_ports(),
         data=data,
         speed=speed(wishes.speed),
         for_s=parse_duration(wishes.lasts) if wishes.lasts else None,
@@ -173,6 +175,16 @@ def free_port(port: int, purpose: str, remedy: str) -> int:
             )
             raise Refusal(UNAVAILABLE, f"port {port} for {purpose} {why}; choose another with {remedy}") from error
         return int(probe.getsockname()[1])
+
+
+def probe_ports() -> dict[str, int]:
+    """A free port for each brain that can be asked whether it speaks: all held until all are chosen, so they differ."""
+    with contextlib.ExitStack() as held:
+        found = {}
+        for name in ("risk_brain", "ceo_brain", "ai_engine"):
+            probe = held.enter_context(socket.create_server((HOST, 0)))
+            found[name] = int(probe.getsockname()[1])
+        return found
 
 
 def speed(text: str | None) -> float:

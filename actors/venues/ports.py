@@ -83,6 +83,17 @@ class Closes(Protocol):
     def close(self) -> None: ...
 
 
+class Probed(Protocol):
+    """A door at which it can be asked whether the actor speaks."""
+
+    def said(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class OpensProbe(Protocol):
+    def __call__(self, name: str, port: int, /) -> Probed: ...
+
+
 class OpensHttp(Protocol):
     def __call__(
         self, post: Post, /, *, home: str, http_port: int, slots: Any, children: tuple[str, ...], poll_every_s: float
