@@ -286,13 +286,14 @@ def venue_fault(
 @venue_app.command("park")
 def venue_park(
     parked: Annotated[bool, typer.Option("--park/--unpark", help="Off the air, or back.")] = True,
+    product: Annotated[str, typer.Option(help="Only spot, or only usdm.")] = "",
     url: Url = None,
     home: Home = None,
 ) -> int:
     """Take the simulated venue off the air, or bring it back."""
     from ops.venue import park
 
-    return park(_home(home), url, parked)
+    return park(_home(home), url, parked, product)
 
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the latch.")]

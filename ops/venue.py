@@ -55,9 +55,9 @@ def fault(home: Path, url: str | None, kind: str, fields: list[str]) -> int:
     return OK
 
 
-def park(home: Path, url: str | None, parked: bool) -> int:
+def park(home: Path, url: str | None, parked: bool, product: str = "") -> int:
     """Take the simulated venue off the air (connections refused), or bring it back."""
-    print(json.dumps(_post(_url(home, url), "park", {"parked": parked})))
+    print(json.dumps(_post(_url(home, url), "park", {"parked": parked, "product": product})))
     return OK
 
 

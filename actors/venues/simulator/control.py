@@ -33,6 +33,7 @@ import msgspec
 from aiohttp import web
 
 from actors.venues.simulator.faults import KINDS, NOW_FAULTS, Fault, Faults
+from actors.venues.simulator.instruments import SPOT, USDM
 from actors.venues.simulator.streams import Connection, Hub, Stall
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Venue(Protocol):
     def truth(self, account: str = "") -> dict[str, Any]: ...
     def book(self, product: str, symbol: str, levels: int) -> dict[str, Any]: ...
     def kill_listen_keys(self) -> int: ...
-    async def park(self, parked: bool) -> None: ...
+    async def park(self, parked: bool, product: str = "") -> None: ...
 
 
 class Control:
@@ -86,9 +87,12 @@ class Control:
             if request.method == "POST" and path == "fault":
                 return _json({"ok": True, "injected": await self._fault(await _document(request))})
             if request.method == "POST" and path == "park":
-                parked = bool((await _document(request)).get("parked", True))
-                await self._venue.park(parked)
-                return _json({"ok": True, "parked": parked})
+                order = await _document(request)
+                parked, product = bool(order.get("parked", True)), str(order.get("product", ""))
+                if product not in ("", SPOT, USDM):
+                    raise ValueError(f"product {product!r} is unknown; known are {SPOT}, {USDM}")
+                await self._venue.park(parked, product)
+                return _json({"ok": True, "parked": parked, "product": product})
         except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as bad:
             return _json({"ok": False, "text": str(bad)}, 400)
         return _json(

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 REST_HOSTS = {"api.binance.com": SPOT, "fapi.binance.com": USDM}
 STREAM_HOSTS = {"stream.binance.com:9443": SPOT, "fstream.binance.com": USDM}
 API_HOSTS = {"ws-api.binance.com:443": SPOT}
+PRODUCTS_OF = REST_HOSTS | STREAM_HOSTS | API_HOSTS
 DEFAULT_KEY, DEFAULT_SECRET = "sim-key", "sim-secret"
 SECOND_S = 1.0
 MAINTENANCE = "<html><body>503 The venue is parked for maintenance.</body></html>"
@@ -68,6 +69,7 @@ class Server:
         self.settings = settings
         self.port = 0
         self.parked = False
+        self.parked_products: set[str] = set()
         self.failed: BaseException | None = None  # what ended the market or the player, if something did
         self.on_failure: Callable[[], None] = lambda: None
         home = Path(settings.home)
@@ -159,8 +161,15 @@ class Server:
     def kill_listen_keys(self) -> int:
         return self._users.kill_listen_keys()
 
-    async def park(self, parked: bool) -> None:
-        """Maintenance: sockets are closed, new ones and all REST calls are refused until it is over."""
+    async def park(self, parked: bool, product: str = "") -> None:
+        """Maintenance: sockets are closed, new ones and all REST calls are refused until it is over. With a `product`
+        only what belongs to that one; its user streams among them."""
+        if product:
+            (self.parked_products.add if parked else self.parked_products.discard)(product)
+            self.faults.note("park" if parked else "unpark", product)
+            if parked:
+                await self.hub.close([one for one in self.hub.connections.values() if one.product == product])
+            return
         self.parked = parked
         self.faults.note("park" if parked else "unpark", "")
         if parked:
@@ -242,7 +251,7 @@ class Server:
         path = "/" + rest
         if host == "_venue":
             return await self._control.handle(request, rest)
-        if self.parked:
+        if self.parked or (self.parked_products and PRODUCTS_OF.get(host) in self.parked_products):
             return web.Response(text=MAINTENANCE, status=503, content_type="text/html")
         if host in REST_HOSTS:
             return await self._door.handle(request, REST_HOSTS[host], path, query.encode())
