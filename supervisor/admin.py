@@ -47,10 +47,10 @@ class Admin:
                 line.move(unit, State.WAITING)
             case Move.STOP:
                 unit.held = True
-                line.doom(unit, State.STOPPED, Cause.ORDER, WHY, alone=True)
+                line.doom(unit, State.STOPPED, Cause.ORDER, event.why, alone=True)
             case Move.BOUNCE:
                 unit.ordered = True
-                line.doom(unit, State.WAITING, Cause.ORDER, WHY, alone=True)
+                line.doom(unit, State.WAITING, Cause.ORDER, event.why, alone=True)
 
     def add(self, event: AddChild) -> None:
         """OTP's start_child. A start that fails is retried like any other, or forgets the child, as the law says."""

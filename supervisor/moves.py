@@ -76,11 +76,13 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """An operator's order; answered by exactly one `Answer` in the same turn."""
+    """An operator's order, or for another reason (`why`) one of the root; answered by exactly one `Answer` in the same
+    turn."""
 
     order_id: str
     verb: Verb
     id: str
+    why: str = "an operator's order"
 
 
 class AddChild(msgspec.Struct, frozen=True):

@@ -93,7 +93,9 @@ class Convictions:
             self._say(verdict, life, now, done=f"its actor {verdict.actor} is restarted, the node goes on")
 
     def _renew(self, verdict: Verdict, life: Life, now: float) -> None:
-        answer = self._runner.order(Order("conviction", Verb.RESTART, life.id), "conviction")
+        answer = self._runner.order(
+            Order("conviction", Verb.RESTART, life.id, f"{verdict.cause}: {verdict.reason}"), "conviction"
+        )
         if answer is None or not answer.ok:
             why = answer.text if answer is not None else "the tree did not answer"
             self._say(verdict, life, now, outcome=f"it cannot be restarted now: {why}")

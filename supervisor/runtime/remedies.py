@@ -47,11 +47,11 @@ class Remedies:
         elif verdict.action is Action.DRAIN and view.state is State.READY:
             self._done[view.id] = verdict.action, view.incarnation
             self._say(view.id, f"is recycled in order: {verdict.reason}")
-            self._order(view.id)
+            self._order(view.id, f"{verdict.cause}: {verdict.reason}")
         elif verdict.action is Action.RESTART and view.state is State.RESTARTING:
             self._done[view.id] = verdict.action, view.incarnation
             self._say(view.id, f"is tried now: {verdict.reason}")
-            self._order(view.id)
+            self._order(view.id, f"{verdict.cause}: {verdict.reason}")
 
     def died(self, id: str) -> None:
         """Before it is born again: was it the message? A full disk is said; for this root it holds all the same."""
@@ -109,10 +109,10 @@ class Remedies:
             orphan.bury()
         view = self._runner.tree.child(id)
         if view is not None and view.state in (State.RESTARTING, State.QUARANTINED):
-            self._order(id)
+            self._order(id, "own-orphan: what it had left behind is ended")
 
-    def _order(self, id: str) -> None:
-        answer = self._runner.order(Order("remedy", Verb.RESTART, id), "remedy")
+    def _order(self, id: str, why: str) -> None:
+        answer = self._runner.order(Order("remedy", Verb.RESTART, id, why), "remedy")
         if answer is not None and not answer.ok:
             self._say(id, f"cannot be restarted yet: {answer.text}")
 

@@ -57,6 +57,7 @@ from supervisor.words import ExitReason
 
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 69, 75, 78
 SHUTDOWN_S = 25.0  # the total deadline of an orderly end; the heart waits 30 s
+LIVED_S = 60.0  # a program that is asked nothing and lived so long has worked
 STATUS_PER_CHILD_S = 0.01
 STATUS_CALM_S = 15.0
 BUSY_S = 8.0  # after the last record; the weights of new processes are known by then
@@ -239,7 +240,12 @@ class Root(runner.Owner):
     def worked(self, life: Life) -> bool:
         if life.is_node:
             return self.watch.worked(life.id, life.incarnation)
-        return life.ready_at is not None and time.monotonic() - life.ready_at > 1.0
+        # A program says nothing of its work: an answered check is the only witness, and long life the last resort.
+        seen, ready_at = self.watch.seen.get(life.id), life.ready_at
+        if seen is None or ready_at is None:
+            return False
+        answered = any(check.ok and check.at >= ready_at for check in seen.checks.values())
+        return answered or time.monotonic() - ready_at > LIVED_S * self.watch.scale
 
     def inputs(self) -> str:
         return self.inputs_now.digest

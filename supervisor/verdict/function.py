@@ -86,7 +86,7 @@ def _two_keys(
 
 def _asked(evidence: Evidence, facts: Facts, previous: Verdict | None, good: str) -> Finding | None:
     """Questions with a known answer."""
-    wrong = [one for one in evidence.canaries if one.ok is False and one.failures >= 2]
+    wrong = [one for one in evidence.canaries if one.ok is not True and one.failures >= 2]
     silent = [one for one in evidence.canaries if _unanswered(one, evidence, facts)]
     if wrong:
         first = wrong[0]
@@ -272,7 +272,7 @@ def _own_fault(
 def _once(evidence: Evidence, facts: Facts, previous: Verdict | None, cause: str) -> tuple[Action, str]:
     """The one restart of an actor that a lasting complaint about its work is worth: (advice, what is withheld)."""
     last = evidence.last_exit
-    if last is not None and last.kind is ExitKind.HUNG and last.detail.startswith(cause):
+    if last is not None and last.kind in (ExitKind.HUNG, ExitKind.SHUTDOWN) and last.detail.startswith(cause):
         return Action.ALERT, "restart actor: it was restarted for this already, and it did not help"
     lasted_s = 0.0
     if previous is not None and previous.cause == cause:

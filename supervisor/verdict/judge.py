@@ -13,8 +13,7 @@ from supervisor.verdict.facts import derive
 from supervisor.verdict.finding import Action, Finding, Verdict
 from supervisor.verdict.rules import RULES
 from supervisor.verdict.testimony import testimony
-from supervisor.verdict.timing import Timing
-from supervisor.words import VerdictKind
+from supervisor.words import State, VerdictKind
 
 _ILL = frozenset({VerdictKind.HUNG, VerdictKind.DEGRADED, VerdictKind.UPSTREAM, VerdictKind.EXHAUSTED})
 
@@ -36,7 +35,7 @@ def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Ve
             break
     else:  # the last rule always answers; a table without one is a bug, and UNSURE is its honest name
         found = Finding(kind=VerdictKind.UNSURE, cause="no-rule", reason="no rule of the judge fits this evidence")
-    well, turns = _turns(found, now, previous, evidence.timing)
+    well, turns = _turns(found, now, previous, evidence)
     if len(turns) >= evidence.timing.flaps and found.kind in _FLAPS:
         found = _flapping(found, now, turns)
     since = cause_since = now
@@ -66,11 +65,14 @@ def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Ve
 
 
 def _turns(
-    found: Finding, now: float, previous: Verdict | None, timing: Timing
+    found: Finding, now: float, previous: Verdict | None, evidence: Evidence
 ) -> tuple[bool | None, tuple[float, ...]]:
-    """Whether it is well now, as far as this finding tells, and when that changed within the last `flap_s`."""
+    """Whether it is well now, as far as this finding tells, and when that changed within the last `flap_s` of this
+    life: that a new one is well for a moment is no turn."""
+    if evidence.state is not State.READY:
+        return None, ()
     before = previous.well if previous is not None else None
-    turns = tuple(at for at in previous.turns if now - at <= timing.flap_s) if previous is not None else ()
+    turns = tuple(at for at in previous.turns if now - at <= evidence.timing.flap_s) if previous is not None else ()
     well = before
     if found.kind in _WELL:
         well = True
