@@ -88,7 +88,10 @@ def trouble(one: DependencySample, facts: Facts) -> str:
 
 
 def _answered(one: DependencySample, facts: Facts) -> bool:
-    return one.used_ok_at is not None and facts.now - one.used_ok_at <= facts.timing.fresh_s
+    if one.used_ok_at is None or facts.now - one.used_ok_at > facts.timing.fresh_s:
+        return False
+    asked_later_s = one.probe_at - one.used_ok_at if one.probe_at is not None else 0.0
+    return one.probe_ok is not False or asked_later_s < facts.hang_s / 2  # it went away after that call
 
 
 def _calls_fail(one: DependencySample, facts: Facts) -> bool:

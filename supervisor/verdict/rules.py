@@ -29,7 +29,8 @@ def _stuck_stopping(evidence: Evidence, facts: Facts, _: Verdict | None) -> Find
     if evidence.state is not State.STOPPING:
         return None
     age_s = max(0.0, facts.now - evidence.state_since)
-    stuck = [a for a in facts.actors if a.still_s >= max(facts.hang_s, age_s) and (a.in_hand_s or 0.0) >= age_s]
+    # that it stood still already is told by its message: a calm one may first have been looked at after the order
+    stuck = [a for a in facts.actors if a.still_s >= facts.hang_s and (a.in_hand_s or 0.0) >= age_s]
     stopped = facts.kernel_state == "T" and facts.kernel_state_s >= facts.timing.stopped_s
     if not stuck and not stopped:
         return None

@@ -45,6 +45,7 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any], VerdictKind, str, Action]]
     ("all users fail together", {}, {"dependencies": (need(probe_ok=True, users=3, users_failing=3, **FAILING),)}, VerdictKind.UPSTREAM, "error", Action.GATE),
     ("the sibling that serves it is down", {}, {"dependencies": (need(owner="db", owner_up=False, **FAILING),)}, VerdictKind.UPSTREAM, "sibling", Action.GATE),
     ("blocked on a peer that is gone", BLOCKED, {"dependencies": (need(owner="bus", owner_up=False),)}, VerdictKind.UPSTREAM, "blocked", Action.GATE),
+    ("blocked on a peer that went away after a good call", BLOCKED, {"dependencies": (need("peer", probe_ok=False, probe_at=NOW - 1, used_ok_at=NOW - 8),)}, VerdictKind.UPSTREAM, "blocked", Action.GATE),
     ("blocked, its venue is well", BLOCKED, {"dependencies": (WELL,)}, VerdictKind.HUNG, "loop-blocked", Action.KILL),
     ("spinning while its venue is away", SPINNING, {"dependencies": (DEAD,)}, VerdictKind.HUNG, "livelock", Action.KILL),
     ("interpreter held while its venue is away", BLOCKED, {"dependencies": (DEAD,), "ping": SILENT}, VerdictKind.HUNG, "gil-blocked", Action.KILL),

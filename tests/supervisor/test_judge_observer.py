@@ -46,6 +46,8 @@ def test_a_child_that_hung_before_it_was_asked_to_stop_is_said_to_hang() -> None
 
     verdict = judge(evidence(stuck, state=State.STOPPING, state_since=NOW - 3), NOW)
     assert (verdict.kind, verdict.cause) == (VerdictKind.HUNG, "while-stopping")
+    seen_late = watched(stuck_s=6.0, in_hand_s=20.0, cpu=0.0)  # calm before, so nobody looked
+    assert judge(evidence(seen_late, state=State.STOPPING, state_since=NOW - 7), NOW).cause == "while-stopping"
     farewell = watched(stuck_s=20.0, in_hand_s=20.0, cpu=0.0)
     assert judge(evidence(farewell, state=State.STOPPING, state_since=NOW - 30), NOW).kind is VerdictKind.STOPPED
 
