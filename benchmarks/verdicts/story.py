@@ -174,6 +174,8 @@ def outcome(scenario: Scenario, marks: Marks, frames: Sequence[Anything], units:
     last = final_of(said, scale)
     first = next((one for one in said if one.kind not in CALM and one.cause not in NOT_YET), None)
     kinds = scenario.truth.kinds
+    if load != "idle" and VerdictKind.HEALTHY in kinds:
+        kinds = (*kinds, VerdictKind.BUSY)  # with so many burners beside it that is no less true
     right = next((one for one in said if one.kind in kinds), None)
     deeds, acted_at = _deeds(frames, unit, node, marks, set(scenario.healthy))
     deed = deeds[-1] if deeds else Deed.NOTHING
