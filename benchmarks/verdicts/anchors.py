@@ -129,12 +129,11 @@ def play(lasts_s: float) -> tuple[list[Row], list[Fact]]:
         taken = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         taken.bind(("127.0.0.1", 0))
         port, folder = taken.getsockname()[1], _folder(stack)
-        watchdog = (
-            f"[plugin:watchdog]\nuse = circus.plugins.watchdog.WatchDog\nip = 127.0.0.1\nport = {port}\nloop_rate = 3"
-        )
         command = f"{sys.executable} {folder}/worker.py {folder} beats {port}"
         houses["circus", "watchdog"] = folder
-        stack.enter_context(peers.running(circus(str(folder), command, watchdog, 3), folder / "out.txt"))
+        stack.enter_context(
+            peers.running(circus(str(folder), command, WATCHDOG.format(port=port), 3), folder / "out.txt")
+        )
         patience = time.monotonic() + STARTED_WITHIN_S
         while not all(map(_pids, houses.values())) and time.monotonic() < patience:
             time.sleep(0.05)
