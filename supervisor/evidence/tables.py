@@ -15,7 +15,7 @@ import msgspec
 
 from supervisor.message import Message
 from supervisor.spec import Dependency, Promise
-from supervisor.verdict.fingerprint import Prior, prior
+from supervisor.verdict.fingerprint import DOES, Prior, prior, upstream_cause
 
 ENTRY_WORDS = 16  # 8 values, 8 words of name
 NAME_WORD = 8
@@ -24,7 +24,7 @@ PRIORS = tuple(Prior)
 CHAIN_MOST = 10
 
 P_AT, P_COUNT, P_CHANGED_AT, P_INPUTS, P_INPUTS_THEN, P_INPUT_AT, P_EVERY_MS, P_OWNER = range(8)
-D_OK, D_FAILED, D_OK_AT, D_FAILED_AT, D_IN_A_ROW, D_ERROR, _D_SPARE, D_OWNER = range(8)
+D_OK, D_FAILED, D_OK_AT, D_FAILED_AT, D_IN_A_ROW, D_ERROR, D_CAUSE, D_OWNER = range(8)
 
 
 class PromiseVitals(msgspec.Struct, frozen=True):
@@ -51,6 +51,7 @@ class DependencyVitals(msgspec.Struct, frozen=True):
     failed_at_ns: int
     in_a_row: int  # failures since the last success
     error: str  # of the last failure: a `fingerprint.Prior`
+    cause: str = ""  # … and what the dependency did: `fingerprint.upstream_cause`
 
 
 class Kept:
@@ -110,21 +111,23 @@ class Calls:
                 words[D_OK_AT] = now_ns
                 words[D_IN_A_ROW] = 0
                 return
-            words[D_ERROR] = PRIORS.index(prior_of(error))
+            chain, message = told_by(error)
+            words[D_ERROR] = PRIORS.index(prior(chain, message=message, phase="steady"))
+            words[D_CAUSE] = DOES.index(upstream_cause(chain, message))
             words[D_FAILED] += 1
             words[D_IN_A_ROW] += 1
             words[D_FAILED_AT] = now_ns
 
     def begin(self) -> None:
         with self._lock:
-            for word in (D_OK, D_FAILED, D_OK_AT, D_FAILED_AT, D_IN_A_ROW, D_ERROR):
+            for word in (D_OK, D_FAILED, D_OK_AT, D_FAILED_AT, D_IN_A_ROW, D_ERROR, D_CAUSE):
                 self.words[word] = 0
 
 
-def prior_of(error: BaseException | str) -> Prior:
-    """Whose fault a failed call looks like; a text is judged like the message of a class that says nothing."""
+def told_by(error: BaseException | str) -> tuple[tuple[str, ...], str]:
+    """Classes, outermost first, and text of a failed call; a text alone is like that of a class that says nothing."""
     if isinstance(error, str):
-        return prior(("Exception",), message=error, phase="steady")
+        return ("Exception",), error
     names: list[str] = []
     current: BaseException | None = error
     while current is not None and len(names) < CHAIN_MOST:
@@ -134,7 +137,7 @@ def prior_of(error: BaseException | str) -> Prior:
         message = str(error)
     except Exception:  # noqa: BLE001  a broken __str__ of somebody's exception is no fault of the call's
         message = ""
-    return prior(tuple(names), message=message, phase="steady")
+    return tuple(names), message
 
 
 def words_of(promises: Mapping[str, tuple[Promise, ...]], depends: Mapping[str, tuple[Dependency, ...]]) -> int:
@@ -156,10 +159,11 @@ def read_promises(entries: Iterable[memoryview], names: tuple[str, ...]) -> list
 def read_dependencies(entries: Iterable[memoryview], names: tuple[str, ...]) -> list[DependencyVitals]:
     found = []
     for words in entries:
-        ok, failed, ok_at, failed_at, in_a_row, error, _, owner = words[:NAME_WORD].tolist()
+        ok, failed, ok_at, failed_at, in_a_row, error, cause, owner = words[:NAME_WORD].tolist()
         told = str(PRIORS[error]) if failed and error < len(PRIORS) else ""
+        does = DOES[cause] if failed and cause < len(DOES) else ""
         name = read_text(words, NAME_WORD, 8)
-        found.append(DependencyVitals(names[owner], name, ok, failed, ok_at, failed_at, in_a_row, told))
+        found.append(DependencyVitals(names[owner], name, ok, failed, ok_at, failed_at, in_a_row, told, does))
     return found
 
 

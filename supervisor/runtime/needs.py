@@ -113,6 +113,7 @@ class Needs:
                     used_failed_at=call.failed_at_ns * _NS if call is not None and call.failed_at_ns else None,
                     failures=call.in_a_row if call is not None else 0,
                     error=call.error if call is not None else "",
+                    cause=call.cause if call is not None else "",
                     users=len(need.users),
                     users_failing=len(self._failing.get(dependency.name, ())),
                 )

@@ -7,13 +7,11 @@ tap stays dry, it is the tap (`HUNG.sticky`), and then taking it apart is right.
 
 from __future__ import annotations
 
-import re
-
 from supervisor.verdict.conviction import frozen
 from supervisor.verdict.evidence import DependencySample, Evidence
 from supervisor.verdict.facts import Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
-from supervisor.verdict.fingerprint import Prior
+from supervisor.verdict.fingerprint import Prior, upstream_cause
 from supervisor.words import ExitKind, State, VerdictKind
 
 FAILS_LEAST = 3  # real calls in a row: fewer are a bad moment
@@ -25,27 +23,6 @@ _OF_PRIOR: dict[str, str] = {
     Prior.DATA: "data",
     Prior.CLOCK: "clock",
 }
-_CAUSES = (  # the first that fits
-    ("planned", re.compile(r"maintenance|planned|scheduled", re.I)),
-    ("rate", re.compile(r"\b(429|418)\b|rate.?limit|too many requests|ddos|\bban", re.I)),
-    ("credential", re.compile(r"\b(401|403)\b|authenticat|unauthori[sz]ed|permissiondenied|api.?key", re.I)),
-    ("tls", re.compile(r"ssl|tls|certificate", re.I)),
-    ("names", re.compile(r"gaierror|resol(ve|ution)|getaddrinfo|name or service|dns", re.I)),
-    ("refused", re.compile(r"refused|errno 111\b|nothing listens", re.I)),
-    ("data", re.compile(r"decodeerror|malformed|badresponse|nullresponse|cannot be (read|parsed)", re.I)),
-    ("timeout", re.compile(r"time(d )?.?out|no answer|did not answer|errno 110\b", re.I)),
-    ("error", re.compile(r"\b50\d\b|handler error|unavailable|disconnected|reset|aborted|notavailable", re.I)),
-)
-
-
-def upstream_cause(exceptions: tuple[str, ...], message: str) -> str:
-    """What a dependency does to us, in one word of the list: from the innermost class outwards, then the text."""
-    for text in (*reversed(exceptions), message):
-        found = next((word for word, pattern in _CAUSES if pattern.search(text)), "")
-        if found and found != "error":
-            return "rate" if found == "refused" and re.search(r"\b(429|418)\b", message) else found
-    text = " ".join((*exceptions, message))
-    return next((word for word, pattern in _CAUSES if pattern.search(text)), "down")
 
 
 def leans(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding | None:
@@ -81,7 +58,7 @@ def trouble(one: DependencySample, facts: Facts) -> str:
     if one.probe_ok is False:
         return f"{one.name} does not answer us: {one.probe_detail or 'no detail'}"
     if _calls_fail(one, facts):
-        return f"{one.failures} calls to {one.name} failed in a row" + (f" ({one.error})" if one.error else "")
+        return f"{one.failures} calls to {one.name} failed in a row" + (f" ({_told(one)})" if one.error else "")
     if one.users_failing >= 2 and one.failures:
         return f"{one.users_failing} of {one.users} users of {one.name} fail together"
     return ""
@@ -160,6 +137,13 @@ def _cause(one: DependencySample, *, blocked: bool) -> str:
         return "sibling"
     if one.probe_ok is False:
         return upstream_cause((), one.probe_detail)
+    return _told(one)
+
+
+def _told(one: DependencySample) -> str:
+    """What its user says that it does."""
+    if one.error == Prior.UPSTREAM and one.cause not in ("", "down"):
+        return one.cause
     return _OF_PRIOR.get(one.error, "down")
 
 

@@ -12,11 +12,10 @@ import re
 from supervisor.policy import parking
 from supervisor.policy.restart import is_refusal
 from supervisor.verdict.causes import CAUSES
-from supervisor.verdict.dependency import upstream_cause
 from supervisor.verdict.evidence import Death, Evidence, Holder
 from supervisor.verdict.facts import Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
-from supervisor.verdict.fingerprint import Prior, exit_words, looks_like
+from supervisor.verdict.fingerprint import Prior, exit_words, looks_like, upstream_cause
 from supervisor.verdict.gate import opens
 from supervisor.words import ExitKind, ExitReason, State, VerdictKind
 

@@ -244,6 +244,7 @@ class DependencySample(msgspec.Struct, frozen=True, kw_only=True):
     used_failed_at: float | None = None
     failures: int = 0  # real calls failed in a row
     error: str = ""  # whose fault the last failure looks like: a `fingerprint.Prior`
+    cause: str = ""  # what it did then, in one word (`fingerprint.upstream_cause`), "" where nobody told
     users: int = 1  # children that declare it
     users_failing: int = 0  # those whose last real call failed
 

@@ -168,3 +168,27 @@ def _of_class(name: str, message: str, phase: str) -> Prior:
             if pattern.search(message):
                 return guess
     return Prior.UNKNOWN
+
+
+_DOES = (  # what a dependency does; the first that fits
+    ("planned", re.compile(r"maintenance|planned|scheduled", re.I)),
+    ("rate", re.compile(r"\b(429|418)\b|rate.?limit|too many requests|ddos|\bban", re.I)),
+    ("credential", re.compile(r"\b(401|403)\b|authenticat|unauthori[sz]ed|permissiondenied|api.?key", re.I)),
+    ("tls", re.compile(r"ssl|tls|certificate", re.I)),
+    ("names", re.compile(r"gaierror|resol(ve|ution)|getaddrinfo|name or service|dns", re.I)),
+    ("refused", re.compile(r"refused|errno 111\b|nothing listens", re.I)),
+    ("data", re.compile(r"decodeerror|malformed|badresponse|nullresponse|cannot be (read|parsed)", re.I)),
+    ("timeout", re.compile(r"time(d )?.?out|no answer|did not answer|errno 110\b", re.I)),
+    ("error", re.compile(r"\b50\d\b|handler error|unavailable|disconnected|reset|aborted|notavailable", re.I)),
+)
+DOES = ("", *(word for word, _ in _DOES), "down")
+
+
+def upstream_cause(exceptions: tuple[str, ...], message: str) -> str:
+    """What a dependency does to us, in one word of the list: from the innermost class outwards, then the text."""
+    for text in (*reversed(exceptions), message):
+        found = next((word for word, pattern in _DOES if pattern.search(text)), "")
+        if found and found != "error":
+            return "rate" if found == "refused" and re.search(r"\b(429|418)\b", message) else found
+    text = " ".join((*exceptions, message))
+    return next((word for word, pattern in _DOES if pattern.search(text)), "down")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from supervisor.verdict import Action, CheckResult, Evidence, Observer, PromiseSample, Verdict, judge
-from supervisor.verdict.dependency import upstream_cause
 from supervisor.verdict.evidence import DependencySample
+from supervisor.verdict.fingerprint import upstream_cause
 from supervisor.words import ExitKind, ExitReason, State, VerdictKind
 from tests.supervisor.test_judge import BLOCKED, BROKEN, FRESH, NOW, PASSING, SILENT, SPINNING, evidence, watched
 
@@ -36,6 +36,7 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any], VerdictKind, str, Action]]
     ("rate limited", {}, {"dependencies": (need(probe_ok=False, probe_detail="answered 429", **FAILING),)}, VerdictKind.UPSTREAM, "rate", Action.GATE),
     ("maintenance", {}, {"dependencies": (need(probe_ok=False, probe_detail="scheduled maintenance", **FAILING),)}, VerdictKind.UPSTREAM, "planned", Action.GATE),
     ("no question of ours, its calls fail", {}, {"dependencies": (need(**FAILING),)}, VerdictKind.UPSTREAM, "error", Action.GATE),
+    ("its certificate has expired, as the calls say", {}, {"dependencies": (need(**FAILING, cause="tls"),)}, VerdictKind.UPSTREAM, "tls", Action.GATE),
     ("two failures only", {}, {"dependencies": (need(**{**FAILING, "failures": 2}),)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("failures long ago", {}, {"dependencies": (need(**{**FAILING, "used_failed_at": NOW - 500}),)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("its own bug", {}, {"dependencies": (need(**{**FAILING, "error": "code"}),)}, VerdictKind.HEALTHY, "", Action.NONE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from pathlib import Path
 
 import pytest
@@ -93,16 +94,17 @@ def test_what_a_node_promises_any_of_its_actors_may_keep_what_an_actor_promises_
 
 
 ENDED = [
-    (None, (1, 0, 0, "")),
-    (ConnectionRefusedError("no"), (0, 1, 1, "upstream")),
-    ("401 unauthorized", (0, 1, 1, "credential")),
-    (RuntimeError("what is this"), (0, 1, 1, "unknown")),
+    (None, (1, 0, 0, "", "")),
+    (ConnectionRefusedError("no"), (0, 1, 1, "upstream", "refused")),
+    ("401 unauthorized", (0, 1, 1, "credential", "credential")),
+    (ssl.SSLCertVerificationError(1, "certificate has expired"), (0, 1, 1, "upstream", "tls")),
+    (RuntimeError("what is this"), (0, 1, 1, "unknown", "down")),
 ]
 
 
 @pytest.mark.parametrize(("error", "shown"), ENDED)
-def test_how_a_real_call_ended_is_shown_with_whose_fault_it_looks_like(
-    tmp_path: Path, error: BaseException | str | None, shown: tuple[int, int, int, str]
+def test_how_a_real_call_ended_is_shown_with_whose_fault_it_looks_like_and_what_was_done(
+    tmp_path: Path, error: BaseException | str | None, shown: tuple[int, int, int, str, str]
 ) -> None:
     page = vitals.Page(tmp_path / "n.page", 1, ("feed",), {}, {"feed": (Dependency(name="venue"),)}, "feed")
     page.slots["feed"].calls["venue"].ended(error)
@@ -111,7 +113,7 @@ def test_how_a_real_call_ended_is_shown_with_whose_fault_it_looks_like(
     reader.read()
     found = reader.dependencies()[0]
 
-    assert (found.ok, found.failed, found.in_a_row, found.error) == shown
+    assert (found.ok, found.failed, found.in_a_row, found.error, found.cause) == shown
     page.slots["feed"].calls["venue"].ended(None)
     assert reader.dependencies()[0].in_a_row == 0
 
