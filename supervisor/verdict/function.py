@@ -15,6 +15,7 @@ from supervisor.words import ExitKind, VerdictKind
 
 REPEATS = 20  # times the very same message, in a row
 FRESH_GAPS = 10.0
+CEASED = 2.5  # times T_fresh: what comes and goes within that is flapping, not gone
 FEW = 0.25  # share of its keys that fail: the rest is what counts
 
 
@@ -283,8 +284,8 @@ def _once(evidence: Evidence, facts: Facts, previous: Verdict | None, cause: str
 
 
 def _ceased(evidence: Evidence, facts: Facts) -> list[PromiseSample]:
-    """Outputs promised without a condition that came in a rhythm of their own and ceased: ten times its length ago
-    (T_fresh of docs/health.md), while all it declares to depend on is known to answer. Nobody else can be asked."""
+    """Outputs promised without a condition that came in a rhythm of their own and ceased: ten times its length ago,
+    and 2.5 times T_fresh (docs/health.md), while all it declares to depend on is known to answer."""
     if any(one.probe_ok is not True and one.owner_up is not True for one in evidence.dependencies):
         return []
     found = []
@@ -292,7 +293,7 @@ def _ceased(evidence: Evidence, facts: Facts) -> list[PromiseSample]:
         rhythm_s, since = broken.rhythm_s, broken.changed_at if broken.changed_at is not None else broken.last_at
         if broken.inputs is not None or broken.elsewhere is False or not rhythm_s or since is None:
             continue
-        if facts.now - since >= max(facts.timing.fresh_s, FRESH_GAPS * rhythm_s):
+        if facts.now - since >= max(CEASED * facts.timing.fresh_s, FRESH_GAPS * rhythm_s):
             found.append(broken)
     return found
 

@@ -24,7 +24,7 @@ from supervisor.words import State, VerdictKind
 Rule = Callable[[Evidence, Facts, Verdict | None], Finding | None]
 
 
-def _stuck_stopping(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
+def _stuck_stopping(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding | None:
     """It was asked to stop while it hung: a message in hand since before, and no turn since. It cannot obey."""
     if evidence.state is not State.STOPPING:
         return None
@@ -35,9 +35,10 @@ def _stuck_stopping(evidence: Evidence, facts: Facts, _: Verdict | None) -> Find
     if not stuck and not stopped:
         return None
     what = "it is stopped (state T)" if stopped else f"{stuck[0].name} has not turned for {stuck[0].still_s:.1f} s"
+    known = previous.cause if previous is not None and previous.kind is VerdictKind.HUNG else ""
     return Finding(
         kind=VerdictKind.HUNG,
-        cause="while-stopping",
+        cause=known or "while-stopping",  # what it was convicted of is why it is asked to stop
         reason=f"was asked to stop {age_s:.1f} s ago and cannot obey: {what}",
         speaks_for=(f"kernel: {what}" if stopped else f"loop: {what}",),
         withheld="dump+kill: the kill at the end of shutdown_s is under way",
