@@ -26,6 +26,7 @@ from supervisor.message import Delivery, Message
 READY_WITHIN_S = 10.0
 DEPTH = 5  # levels whose quantity is summed for a tick
 EVERY_S = 1.0
+AWAY = (FeedStatus.DOWN, FeedStatus.CONNECTING)  # of all its books: there is no line to the venue
 
 
 class PatienceOver(Message, frozen=True, kw_only=True):
@@ -147,7 +148,7 @@ class Feed(Actor):
         believed = [rules.believed(one.status, one.reason, max(0.0, now - one.book_at), self.limits) for one in seen]
         if any(status is FeedStatus.LIVE for status, _ in believed):
             self.ctx.outcome(f"venue:{self.venue}")
-        elif all(status is FeedStatus.DOWN for status, _ in believed):
+        elif all(status in AWAY for status, _ in believed):
             self.ctx.outcome(f"venue:{self.venue}", ConnectionError(believed[0][1]))
 
     def _become_ready(self) -> None:

@@ -42,7 +42,7 @@ class Convictions:
         self, home: Path, loop: Loop, runner: Runner, records: Records, tally: Tally, order_inside: OrderInside
     ) -> None:
         self._order_inside = order_inside  # an order for an actor inside a node (inside.py)
-        self._tried: dict[tuple[str, str], float] = {}  # (child, actor) -> the verdict it was restarted for
+        self._tried: dict[tuple[str, str, str], int] = {}  # (child, actor, cause) -> the life it was restarted in
         self._tally, self._audit = tally, Audit()
         self._home, self._loop, self._runner, self._records = home, loop, runner, records
         self._dumped: dict[str, str] = {}
@@ -77,11 +77,11 @@ class Convictions:
             self._say(verdict, life, now)
 
     def _restart_actor(self, verdict: Verdict, life: Life, now: float) -> None:
-        """The one actor as a thread of its node, once per verdict; a node that is one actor is restarted in order."""
-        key = (verdict.name, verdict.actor)
-        if self._tried.get(key) == verdict.cause_since:
+        """The one actor, as a thread of its node: once for one cause in one life. A node of one actor is renewed."""
+        key = (verdict.name, verdict.actor, verdict.cause)
+        if self._tried.get(key) == life.incarnation:
             return
-        self._tried[key] = verdict.cause_since
+        self._tried[key] = life.incarnation
         group = isinstance(life.spec.start, NodeStart) and life.spec.start.group is not None
         if not group or not verdict.actor or verdict.actor == verdict.name:
             self._renew(verdict, life, now)

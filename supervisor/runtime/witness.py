@@ -22,7 +22,7 @@ from supervisor.evidence.tables import DependencyVitals, PromiseVitals
 from supervisor.moves import ChildView
 from supervisor.runtime.leftovers import Leftovers
 from supervisor.runtime.life import Life
-from supervisor.runtime.needs import Needs
+from supervisor.runtime.needs import Needs, declared_by
 from supervisor.runtime.questions import Questions
 from supervisor.spec import ChildSpec, NodeStart, Promise, members
 from supervisor.verdict import SEEDS, ActorSample, CheckResult, Evidence, History, Look, Observer, Ping, Verdict
@@ -309,9 +309,13 @@ class Witness:
     def _elsewhere(self, of: Seen, promise: Promise, now: float) -> bool | None:
         """Whether another child that says the same class, or hears the same input, sees data now."""
         found: bool | None = None
+        needs = {dependency.name for dependency in declared_by(of.spec)}
         for seen in self._seen.values():
             if seen is of or not seen.promises:
                 continue
+            others = {dependency.name for dependency in declared_by(seen.spec)}
+            if needs and others and not needs & others:
+                continue  # the same class from another venue is another source
             declared = _declared(seen.spec)
             for told in seen.reader.promises():
                 other = declared.get((told.actor, told.what)) or declared.get(("", told.what))

@@ -7,7 +7,7 @@ Whether an absent delivery is the shop's fault, the neighbours who buy from the 
 
 from __future__ import annotations
 
-from supervisor.verdict.evidence import CanarySample, Evidence, PromiseSample
+from supervisor.verdict.evidence import CanarySample, DependencySample, Evidence, PromiseSample
 from supervisor.verdict.facts import Facts, is_frozen, limit_of
 from supervisor.verdict.finding import Action, Finding, Verdict
 from supervisor.verdict.testimony import check_words, cpu_words, good_words
@@ -16,6 +16,7 @@ from supervisor.words import ExitKind, VerdictKind
 REPEATS = 20  # times the very same message, in a row
 FRESH_GAPS = 10.0
 CEASED = 2.5  # times T_fresh: what comes and goes within that is flapping, not gone
+RETURN_WINDOWS = 3.0  # times T_hang after the last failed call to a dependency
 FEW = 0.25  # share of its keys that fail: the rest is what counts
 
 
@@ -256,6 +257,10 @@ def _own_fault(
     elif mine:
         why = f"it came every {mine[0].rhythm_s or 0.0:.2g} s, and nothing it depends on is away"
     action, withheld = _once(evidence, facts, previous, "stale")
+    failed = next((one for one in evidence.dependencies if _failed_lately(one, facts)), None)
+    if failed is not None and action is Action.RESTART_ACTOR:
+        action = Action.NONE
+        withheld = f"restart actor: its calls to {failed.name} failed a moment ago, it may be on its way back"
     if not mine:
         action, withheld = Action.NONE, "restart: it is alive; whether its source is quiet is not known"
     return Finding(
@@ -283,6 +288,11 @@ def _once(evidence: Evidence, facts: Facts, previous: Verdict | None, cause: str
     return Action.RESTART_ACTOR, ""
 
 
+def _failed_lately(one: DependencySample, facts: Facts) -> bool:
+    """Its last real call that failed is so recent that it may still be on its way back (a retry waits some seconds)."""
+    return one.used_failed_at is not None and facts.now - one.used_failed_at <= RETURN_WINDOWS * facts.hang_s
+
+
 def _ceased(evidence: Evidence, facts: Facts) -> list[PromiseSample]:
     """Outputs promised without a condition that came in a rhythm of their own and ceased: ten times its length ago,
     and 2.5 times T_fresh (docs/health.md), while all it declares to depend on is known to answer."""
@@ -305,7 +315,8 @@ def _name(promise: PromiseSample) -> str:
 def _absence(evidence: Evidence, facts: Facts, promise: PromiseSample) -> str:
     limit_s = limit_of(promise) * evidence.observer.factor
     since = max(evidence.state_since, evidence.observer.valid_since)
-    if promise.changed_at is not None and is_frozen(promise, facts.now, since, limit_s):
+    comes = promise.last_at is not None and facts.now - promise.last_at <= limit_s
+    if comes and promise.changed_at is not None and is_frozen(promise, facts.now, since, limit_s):
         return f"{_name(promise)} comes, but has said the same for {facts.now - promise.changed_at:.1f} s"
     last = "never" if promise.last_at is None else f"{facts.now - promise.last_at:.1f} s ago"
     return f"{_name(promise)} was last produced {last}, promised every {promise.at_least_every_s:g} s"

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from config import launch as launches
+from ops import prepare, up
 from tests.integration.house import House, environment, qt
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
@@ -86,22 +88,93 @@ def test_the_healthy_siblings_never_noticed(ward: House) -> None:
         ward.until(lambda name=name: ward.child(name)["verdict"] == "HEALTHY", f"{name} is healthy")  # type: ignore[misc]
 
 
-def test_a_stopped_engine_is_seen_as_hung_told_to_continue_and_keeps_its_life(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    house = House(tmp_path_factory.mktemp("stopped") / "home")
+@pytest.fixture(scope="module")
+def wounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The real house in sim mode with wounds to open (wounds.py), healthy but for the check of risk_brain."""
+    house = House(tmp_path_factory.mktemp("wounded") / "home")
+    launch = prepare.launch(wishes := prepare.Wishes(home=str(house.home), http_port=0), prepare.settings(wishes))
+    prepare.make_home(house.home)
+    launches.save(launch)
+    up.write_ess_settings(launch)
+    argv = [sys.executable, "-m", "supervisor.runtime.scratch", "--home", str(house.home)]
+    argv += ["--build", "tests.integration.wounds:build"]
+    scratch = subprocess.run(argv, env=environment(house.home), capture_output=True, text=True, check=False, timeout=60)
+    assert scratch.returncode == 0, scratch.stderr
     try:
-        house.start()
+        house.run([sys.executable, "-m", "supervisor.runtime.heart", "--home", str(house.home)])
         house.wait_ready()
-        house.until(lambda: house.child("ai_engine")["verdict"] == "HEALTHY", "the engine works")
-        before = house.incarnations()
-        pid = house.kill("ai_engine", signal.SIGSTOP)
-        seen = house.until(
-            lambda: [v for v in verdicts(house, "ai_engine") if v["verdict"] == "HUNG"], "it is seen to be stopped"
-        )
-        assert seen[0]["cause"] == "stopped"
-        house.until(lambda: house.child("ai_engine")["verdict"] == "HEALTHY", "it works again")
-        assert house.child("ai_engine")["pid"] == pid
-        assert house.incarnations() == before
+        well(house)
+        yield house
     finally:
         house.close()
+
+
+def well(house: House, *ill: str) -> None:
+    """Wait until all but these, and the one with the wrong check, are HEALTHY."""
+    ill = ("risk_brain", *ill)
+
+    def look() -> bool:
+        children = house.children()
+        return bool(children) and all(c["verdict"] == "HEALTHY" for n, c in children.items() if n not in ill)
+
+    house.until(look, "everybody is well")
+
+
+def test_in_the_real_house_a_check_on_a_wrong_port_is_named_and_restarts_nothing(wounded: House) -> None:
+    wounded.until(lambda: wounded.child("risk_brain")["verdict"] == "CHECK_FAULT", "the check is found out")
+    child = wounded.child("risk_brain")
+    assert (child["cause"], child["ready"], child["incarnation"]) == ("wrong port", True, 1)
+    assert wounded.status()["server"]["counts"]["check_faults"] == [["risk_brain", "wrong port", 1]]
+
+
+def test_a_stopped_engine_is_seen_as_hung_told_to_continue_and_keeps_its_life(wounded: House) -> None:
+    before = wounded.incarnations()
+    pid = wounded.kill("ai_engine", signal.SIGSTOP)
+    seen = wounded.until(
+        lambda: [v for v in verdicts(wounded, "ai_engine") if v["verdict"] == "HUNG"], "it is seen to be stopped"
+    )
+    assert seen[0]["cause"] == "stopped"
+    wounded.until(lambda: wounded.child("ai_engine")["verdict"] == "HEALTHY", "it works again")
+    assert wounded.child("ai_engine")["pid"] == pid
+    assert wounded.incarnations() == before
+
+
+def test_a_venue_that_is_away_is_the_cause_and_nobody_is_restarted_for_it(wounded: House) -> None:
+    before = wounded.incarnations()
+    assert qt(wounded.home, "venue", "park", "--product", "usdm").returncode == 0
+    wounded.until(lambda: wounded.child("feed:binanceusdm")["verdict"] == "UPSTREAM", "the feed waits for its venue")
+    wounded.until(lambda: wounded.child("execution:main")["verdict"] == "UPSTREAM", "so does execution")
+    assert "503" in wounded.child("execution:main")["reason"]
+    assert wounded.child("feed:binance")["verdict"] == "HEALTHY"
+    assert qt(wounded.home, "venue", "park", "--unpark", "--product", "usdm").returncode == 0
+    well(wounded)
+    assert wounded.incarnations() == before
+
+
+def test_a_brain_in_a_loop_without_end_is_replaced_and_meanwhile_nobody_may_enter(wounded: House) -> None:
+    before = wounded.incarnations()
+    (wounded.home / "loop").touch()
+    wounded.until(lambda: wounded.child("ceo_brain")["incarnation"] == 2, "the brain is replaced")
+    [conviction] = [v for v in verdicts(wounded, "ceo_brain") if v["verdict"] == "HUNG" and v["done"]]
+    assert conviction["cause"] == "livelock"
+    assert "going_round_in_circles" in (wounded.home / "reports" / "crash-ceo_brain-1.json").read_text()
+    well(wounded)
+    assert wounded.incarnations() == {**before, "ceo_brain": 2}
+    assert ["ceo_brain", "livelock", 1] in wounded.status()["server"]["counts"]["restarts"]
+
+
+def test_a_bridge_that_calls_what_does_not_exist_is_parked_alone_and_comes_back_when_it_is_repaired(
+    wounded: House,
+) -> None:
+    before = wounded.incarnations()
+    (wounded.home / "broken").touch()
+    wounded.kill("alerts", signal.SIGKILL)
+    wounded.until(lambda: wounded.child("alerts")["state"] == "quarantined", "it is parked")
+    assert wounded.child("alerts")["incarnation"] - before["alerts"] <= 3
+    wounded.until(lambda: wounded.child("alerts")["verdict"] == "CRASH_LOOP", "it is a loop")
+    assert "AttributeError" in wounded.why("alerts")["last_exit"]["sentence"]
+    (wounded.home / "broken").unlink()
+    assert qt(wounded.home, "release", "alerts").returncode == 0
+    well(wounded)
+    now = wounded.incarnations()
+    assert {n: i for n, i in now.items() if n != "alerts"} == {n: i for n, i in before.items() if n != "alerts"}

@@ -135,6 +135,13 @@ def test_an_output_that_had_a_steady_rhythm_and_ceased_is_worth_one_new_life(
         assert after(tried).action is Action.ALERT
 
 
+def test_one_whose_calls_failed_a_moment_ago_may_be_on_its_way_back_and_is_left_alone() -> None:
+    for ago_s, right in ((12.0, Action.NONE), (60.0, Action.RESTART_ACTOR)):
+        back = DependencySample(name="venue", probe_ok=True, probe_at=NOW - 1, used_failed_at=NOW - ago_s)
+        told = evidence(promises=(due(elsewhere=True, actor="feed"),), dependencies=(back,))
+        assert after(told).action is right
+
+
 def test_wrong_answers_are_worth_one_new_life_and_then_an_alert() -> None:
     told = evidence(canaries=(WRONG,))
 
