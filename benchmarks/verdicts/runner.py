@@ -50,13 +50,39 @@ def play(scenario: Scenario, folder: Path, *, scale: float, seed: int, load_: st
     A scene that cannot be set up gives an outcome with `void`; Ctrl-C passes through when everything is ended.
     """
     home = Path(tempfile.mkdtemp(prefix="qtv-"))
-    stage = Stage(home, scale, seed)
+    try:
+        stage = Stage(home, scale, seed)
+        cast, void, ended_at = _perform(scenario, stage, folder, load_)
+        told = Outcome(id=scenario.id, title=scenario.title, seed=seed, load=load_, scale=scale, void=void)
+        if void or stage.began_at is None:
+            return told
+        marks = Marks(
+            began_at=stage.began_at,
+            ended_at=ended_at,
+            over_at=stage.over_at,
+            node=_node_of(cast, scenario.truth.unit),
+            scale=scale,
+            ordered=tuple(stage.ordered),
+        )
+        try:
+            frames = list(record.read(home / LOG))
+            if keep is not None:
+                _keep(home, keep / f"{scenario.id}-{load_}-{seed}", marks)
+        except (OSError, ValueError) as error:
+            return msgspec.structs.replace(told, void=str(error))
+        return outcome(scenario, marks, frames, len(list(walk(tree_of(cast)))), seed, load_)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _perform(scenario: Scenario, stage: Stage, folder: Path, load_: str) -> tuple[Cast, str, float]:
+    """The evening itself: (who played, why it could not be played or "", when it ended). Nothing runs afterwards."""
+    home, scale = stage.home, stage.scale
     root: subprocess.Popen[bytes] | None = None
     void, cast = "", tuple[ChildSpec | SupervisorSpec, ...]()
-    ended_at = 0.0
     try:
         cast = _cast(scenario, stage)
-        _compile(cast, home, folder, scale, seed)
+        _compile(cast, home, folder, scale, stage.seed)
         stage.burn(LOADS[load_] * (os.cpu_count() or 1))
         root = _start(home, folder, scale, scenario.in_root)
         stage.root_pid = root.pid
@@ -71,31 +97,13 @@ def play(scenario: Scenario, folder: Path, *, scale: float, seed: int, load_: st
         assert stage.began_at is not None
         time.sleep(max(0.0, stage.began_at + stage.seconds(scenario.lasts_s) - time.monotonic()))
         if root.poll() is not None:
-            raise StageFault(f"the root ended by itself with code {root.returncode}: {_said(home)}")
-    except (StageFault, InvalidScenario, OSError, ValueError) as error:
+            raise StageFault(f"the root ended by itself with code {root.returncode}")
+    except Exception as error:  # noqa: BLE001  a foreign scene may raise anything; the others are played all the same
         void = f"{type(error).__name__}: {error}; {_said(home)}".rstrip("; ")
     finally:
         ended_at = time.monotonic()
         _end(root, stage)
-    try:
-        if void or stage.began_at is None:
-            return Outcome(id=scenario.id, title=scenario.title, seed=seed, load=load_, scale=scale, void=void or "-")
-        marks = Marks(
-            began_at=stage.began_at,
-            ended_at=ended_at,
-            over_at=stage.over_at,
-            node=_node_of(cast, scenario.truth.unit),
-            scale=scale,
-            ordered=tuple(stage.ordered),
-        )
-        frames = list(record.read(home / LOG))
-        if keep is not None:
-            _keep(home, keep / f"{scenario.id}-{load_}-{seed}", marks)
-        return outcome(scenario, marks, frames, len(list(walk(tree_of(cast)))), seed, load_)
-    except (OSError, ValueError) as error:
-        return Outcome(id=scenario.id, title=scenario.title, seed=seed, load=load_, scale=scale, void=str(error))
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    return cast, void, ended_at
 
 
 def _cast(scenario: Scenario, stage: Stage) -> Cast:

@@ -38,7 +38,7 @@ class Stage:
     """One run of one scenario. Paths and simulators are there before the house; `client` answers once it runs."""
 
     def __init__(self, home: Path, scale: float, seed: int) -> None:
-        self.home, self.scale = home, scale
+        self.home, self.scale, self.seed = home, scale, seed
         self.rng = Random(seed)
         self.folder = home / "stage"
         (self.folder / "watched").mkdir(parents=True, exist_ok=True)

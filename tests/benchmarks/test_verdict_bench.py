@@ -27,7 +27,7 @@ SCENARIO = Scenario(
 
 
 @pytest.mark.parametrize("id", ["A02", "B01", "C01"])
-def test_a_labelled_fault_is_played_judged_rightly_and_leaves_nothing_behind(id: str) -> None:
+def test_a_labelled_fault_is_played_and_judged_rightly(id: str) -> None:
     [scenario], _ = catalogue(SHIPPED, id)
     outcome = runner.play(scenario, SHIPPED, scale=0.2, seed=0, load_="idle")
     assert outcome.void == ""
