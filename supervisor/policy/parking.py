@@ -84,9 +84,10 @@ def takes_turns(ways: Sequence[str]) -> bool:
 
 
 def poison(deaths: Sequence[tuple[str, str]]) -> str:
-    """The message that kills: in hand at each of the last `POISONED` deaths, which were equal. `deaths`: fingerprint
-    and message in hand ("" for none), oldest first. "" where there is no such message."""
-    last = list(deaths[-POISONED:])
+    """The message that kills: in hand at each of the last `POISONED` deaths, which were equal but for the phase: the
+    first was met at work, the next already while catching up. `deaths`: fingerprint and message in hand ("" for none),
+    oldest first. "" where there is no such message."""
+    last = [(fingerprint.partition(" | ")[2] or fingerprint, message) for fingerprint, message in deaths[-POISONED:]]
     if len(last) < POISONED or len(set(last)) != 1:
         return ""
     return last[0][1]

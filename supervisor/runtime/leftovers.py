@@ -52,6 +52,8 @@ class Leftovers:
         self._holders.pop(id, None)
         if reason.crash is None:
             return
+        if reason.prior == Prior.CONFLICT:
+            self._look_at = now  # whoever sits on it has been left behind already
         named, locks = holders.wanted(reason.crash)
         if reason.prior == Prior.CONFLICT or locks:
             self._holders[id] = holders.find(named or (() if locks else ports), locks, self._home, id, 0)
