@@ -52,11 +52,19 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
         for kind in child.subscribes:
             hearers.setdefault(kind.__name__, []).append(child)
         said = {kind.__name__ for kind in child.publishes}
+        heard_here = {kind.__name__ for kind in child.subscribes}
         for promise in child.promises:
             if promise.topic not in said:
                 near = difflib.get_close_matches(promise.topic, said, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 faults.append(f"{child.place()}{child.name}: promises {promise.topic}, which it does not publish{hint}")
+            if promise.when and promise.when not in heard_here:
+                near = difflib.get_close_matches(promise.when, heard_here, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                faults.append(
+                    f"{child.place()}{child.name}: promises {promise.topic} when {promise.when} comes in, "
+                    f"which it does not hear{hint}"
+                )
     free = set(outside)
     for topic in sorted(hearers):
         if topic not in speakers and topic not in free:

@@ -51,6 +51,12 @@ def test_a_promise_of_a_word_one_does_not_say_is_a_fault_with_the_nearest_name()
     assert audit([promising, BRAIN, DOOR]) == ["feed: promises Prise, which it does not publish; did you mean Price?"]
 
 
+def test_a_promise_under_a_condition_that_the_child_cannot_see_is_a_fault() -> None:
+    promise = Promise(topic="Price", at_least_every_s=1, when="Halt")
+    deaf = Declared(name="feed", publishes=(Price,), promises=(promise,))
+    assert audit([deaf, BRAIN, DOOR]) == ["feed: promises Price when Halt comes in, which it does not hear"]
+
+
 def test_two_classes_of_one_name_are_a_fault() -> None:
     other = type("Price", (Message,), {"__annotations__": {"m": int}}, frozen=True, kw_only=True)
 

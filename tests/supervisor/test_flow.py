@@ -1,0 +1,65 @@
+"""The first broken link of a chain, from counters: table, and what must hold for any of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.verdict.flow import ENOUGH, Link, Way, first_broken
+
+W = 10.0
+
+
+def link(name: str = "a", **fields: Any) -> Link:
+    return Link(name=name, window_s=W, **fields)
+
+
+FEED = link("feed", given=500)
+BRAIN = link("brain", taken=500, given=40, progressed=500)
+GATE = link("gate", taken=40, is_gate=True, passed=30, refused=10, progressed=40, given=40)
+
+
+@pytest.mark.parametrize(
+    ("chain", "name", "way"),
+    [
+        ([FEED, BRAIN, GATE], "", None),
+        ([link("feed", given=0), link("brain", taken=0, given=0)], "feed", Way.STALLED),
+        ([FEED, link("brain", taken=0, given=0)], "brain", Way.STALLED),
+        ([FEED, link("brain", taken=500, given=0, progressed=500)], "brain", Way.BLACK_HOLE),
+        ([FEED, link("brain", taken=500, given=9, progressed=0)], "brain", Way.HOLLOW),
+        ([FEED, link("brain", taken=500, given=0, progressed=500, sends_always=False)], "", None),
+        ([FEED, BRAIN, link("gate", is_gate=True, taken=40, passed=0, refused=40)], "gate", Way.REJECT_ALL),
+        ([link("gate", is_gate=True, given=3, passed=3, refused=0, forbidden=2)], "gate", Way.NEVER_FIRES),
+        ([link("gate", is_gate=True, given=3, passed=0, refused=40, forbidden=40)], "", None),  # it is right to refuse
+        ([link("gate", is_gate=True, given=3, shut_without_cause_s=61.0)], "gate", Way.NEVER_OPENS),
+        ([link("gate", is_gate=True, given=3, shut_without_cause_s=59.0)], "", None),
+        ([link("feed"), link("brain")], "", None),  # nothing is known, so nothing is said
+        ([FEED, link("brain", taken=ENOUGH - 1, given=0)], "", None),  # too few to say anything
+    ],
+)
+def test_the_first_link_that_does_not_pass_on_is_named(chain: list[Link], name: str, way: Way | None) -> None:
+    found = first_broken(chain)
+    assert (found.name if found else "", found.way if found else None) == (name, way)
+    assert found is None or name in found.reason
+
+
+COUNT = st.none() | st.integers(0, 1000)
+LINKS = st.builds(
+    Link, name=st.sampled_from("abcdef"), window_s=st.just(W), taken=COUNT, given=COUNT, progressed=COUNT,
+    is_gate=st.booleans(), passed=COUNT, refused=COUNT, forbidden=st.integers(0, 50),
+)  # fmt: skip
+
+
+@given(st.lists(LINKS, max_size=6), LINKS)
+def test_what_comes_behind_the_broken_link_is_never_blamed_instead(chain: list[Link], more: Link) -> None:
+    found = first_broken(chain)
+    if found is not None:
+        assert first_broken([*chain, more]) == found
+
+
+@given(st.lists(st.sampled_from((FEED, BRAIN, GATE)), max_size=6))
+def test_a_chain_in_which_all_pass_on_is_whole(chain: list[Link]) -> None:
+    assert first_broken(chain) is None
