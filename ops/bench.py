@@ -25,10 +25,19 @@ SLOWEST, FASTEST = 10.0, 0.05
 
 
 def verdicts(
-    catalogue: str | None, only: str, seeds: int, load: str, scale: float, output: str, keep: str | None, again: int = 0
+    catalogue: str | None,
+    only: str,
+    seeds: int,
+    load: str,
+    scale: float,
+    output: str,
+    keep: str | None,
+    again: int = 0,
+    recorded: str | None = None,
 ) -> int:
     """Play, judge again, score, print. Exit 0 when every gate holds, 1 when one fails or a scenario is broken, 78 when
-    all are. Without `keep` the recordings are thrown away at the end."""
+    all are. Without `keep` the recordings are thrown away at the end; with `recorded` those of this folder are scored
+    and nothing is played."""
     if not (HOUSE / "benchmarks" / "verdicts").is_dir():
         raise Refusal(NO_INPUT, f"there is no bench in {HOUSE}; the source has it, an installed package has not")
     if load not in LOADS:
@@ -58,7 +67,11 @@ def verdicts(
 
     with contextlib.ExitStack() as stack:
         kept = Path(keep) if keep else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qtv-kept-")))
-        outcomes = runner.play_all(found, folder, scale=scale, seeds=seeds, load_=load, keep=kept, said=said)
+        if recorded:
+            kept = Path(recorded).expanduser()
+            outcomes = list(rejudge.outcomes(kept, found, load))
+        else:
+            outcomes = runner.play_all(found, folder, scale=scale, seeds=seeds, load_=load, keep=kept, said=said)
         figures = score.score(outcomes)
         played = {f"{one.id}-{load}-{one.seed}" for one in outcomes if not one.void}
         columns = baselines.columns(rejudge.recordings(kept, found, played))
@@ -71,7 +84,9 @@ def verdicts(
         print("\n".join(score.lines(figures)))
         print("\n".join(rejudge.lines(judged)) if judged is not None else "not judged again (--again N does)")
         print("\n".join(baselines.lines(columns, figures)))
-        print(f"{len(found)} scenarios, {seeds} seeds, load {load}, scale {scale:g}: {time.monotonic() - began:.0f} s")
+        played_s = f"{time.monotonic() - began:.0f} s"
+        what = f"recorded in {kept}" if recorded else f"{len(found)} scenarios, {seeds} seeds, scale {scale:g}"
+        print(f"{len(outcomes)} runs, {what}, load {load}: {played_s}")
     return OK if figures.passed and not faults and not false else REFUSED
 
 

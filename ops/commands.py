@@ -346,12 +346,14 @@ def bench_verdicts(
     scale: Annotated[float, typer.Option("--scale", help="Of all times; 0.1 lives ten times faster.")] = 1.0,
     keep: Annotated[str | None, typer.Option("--keep", help="Folder for the evidence of every run.")] = None,
     again: Annotated[int, typer.Option("--again", min=0, help="Judge each recording again, so often shaken.")] = 0,
+    recorded: Annotated[str | None, typer.Option("--from", help="Score what was kept there; play nothing.")] = None,
     output: Plain = "text",
 ) -> int:
     """Labelled faults against a real root. Exit 0 when every gate holds, 1 when one fails, 78 without a scenario."""
     from ops.bench import verdicts
 
-    return verdicts(catalogue, only, seeds, load, scale, _one_of(output, ("text", "json"), "--output"), keep, again)
+    output = _one_of(output, ("text", "json"), "--output")
+    return verdicts(catalogue, only, seeds, load, scale, output, keep, again, recorded)
 
 
 def run() -> int:

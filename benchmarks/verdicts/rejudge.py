@@ -16,7 +16,7 @@ import msgspec
 
 from benchmarks.verdicts.scenario import Deed, Scenario
 from benchmarks.verdicts.score import SPARED, Rate, rate
-from benchmarks.verdicts.story import Marks, final_of, timeline
+from benchmarks.verdicts.story import Marks, Outcome, final_of, outcome, timeline
 from supervisor.evidence.record import Anything, Began, Judged, Looked, Tick, read, rebuild
 from supervisor.verdict import Action, Evidence, Verdict, correlate, judge
 from supervisor.words import VerdictKind
@@ -177,6 +177,16 @@ def recordings(
         if scenario is not None and (only is None or run in only):
             marks = msgspec.json.decode(path.read_bytes(), type=Marks)
             yield scenario, marks, list(read(path.with_name(f"{run}.evidence")))
+
+
+def outcomes(folder: Path, scenarios: Iterable[Scenario], load: str) -> Iterator[Outcome]:
+    """The sheet of every run that was kept under this load, also of a bench that was ended before its end."""
+    known = {scenario.id: scenario for scenario in scenarios}
+    for path in sorted(folder.glob(f"*-{load}-*.marks.json")):
+        run = path.name.removesuffix(".marks.json")
+        for scenario, marks, frames in recordings(folder, known.values(), {run}):
+            units = len(frames[0].children) if frames and isinstance(frames[0], Began) else 0
+            yield outcome(scenario, marks, frames, units, int(run.rpartition("-")[2]), load)
 
 
 def again(found: Iterable[tuple[Scenario, Marks, list[Anything]]], seeds: int) -> Again:
