@@ -18,7 +18,7 @@ from config import launch as launches
 from config.launch import Launch
 from config.settings import Account, Venue, digest
 from supervisor.message import Provenance
-from supervisor.plan import Draft
+from supervisor.plan import ChainLink, Draft
 from supervisor.spec import (
     Backoff,
     Budget,
@@ -94,6 +94,7 @@ def draft(launch: Launch) -> Draft:
         # a simulator outside the tree tells nobody here that its recording is over
         outside=OUTSIDE if launch.venue_port else (*OUTSIDE, ReplayFinished.__name__),
         mode=launch.mode,
+        chains=chains(launch),
         provenance={"sim": Provenance.SYNTHETIC, "replay": Provenance.REPLAY}.get(launch.mode, Provenance.LIVE),
         version=VERSION,
         config_digest=digest(launch.settings),
@@ -141,6 +142,20 @@ def tree(launch: Launch) -> SupervisorSpec:
             ),
             supervise("watch", Strategy.ONE_FOR_ONE, [gateway(launch), alerts(launch), recorder(launch)]),
         ],
+    )
+
+
+def chains(launch: Launch) -> tuple[tuple[ChainLink, ...], ...]:
+    """From the market to the wish, for each account. A strategy without a signal is rightly silent."""
+    if launch.mode != "sim":
+        return ()
+    return tuple(
+        (
+            ChainLink(child=f"feed:{account.venue}", gives="Tick"),
+            ChainLink(child="ai_engine", gives="Hold"),
+            ChainLink(child="strategy_brain", sometimes=True),
+        )
+        for account in launch.settings.accounts
     )
 
 

@@ -34,7 +34,9 @@ def summary(status: dict[str, Any]) -> str:
     bad = sum(1 for child in children if child.get("ready") and child.get("verdict") not in CALM)
     parts += [f"{bad} not healthy"] if bad else []
     server = status.get("server", {})
-    return f"{', '.join(parts)} — {word(status)}, {server.get('mode', '?')} mode, up {age(server.get('uptime_s'))}"
+    flow = f"; {'; '.join(server['flow'])}" if server.get("flow") else ""
+    said = f"{', '.join(parts)} — {word(status)}, {server.get('mode', '?')} mode, up {age(server.get('uptime_s'))}"
+    return said + flow
 
 
 def reason(child: dict[str, Any]) -> str:

@@ -40,6 +40,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     topics: tuple[str, ...]
 
 
+class ChainLink(msgspec.Struct, frozen=True, kw_only=True):
+    """One child of a declared chain, source first. `gives`: the promised topic that counts as what it hands on, "" for
+    all it says; `sometimes`: it may rightly be silent."""
+
+    child: str
+    gives: str = ""
+    sometimes: bool = False
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the root needs to know. Paths are absolute strings."""
 
@@ -57,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     own_roots: tuple[str, ...] = ()  # directories that hold code of ours (for crash frames, and for changes of it)
     watched: tuple[str, ...] = ()  # other files, or folders of them, that zygotes have loaded: models
     phases: tuple[Phase, ...] = ()  # of the shutdown, where they differ from supervisor/phases.py
+    chains: tuple[tuple[ChainLink, ...], ...] = ()  # whose first broken link is named (verdict/flow.py)
     environment: dict[str, str] = {}
     ess_argv: tuple[str, ...] = ()  # the emergency stop's command line, run by heart; () for none
     time_scale: float = 1.0  # every limit of the judge and every beat times this: benchmarks live faster than servers
@@ -79,6 +89,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     own_roots: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
+    chains: tuple[tuple[ChainLink, ...], ...] = ()
     environment: dict[str, str] = {}
     ess_argv: tuple[str, ...] = ()
     time_scale: float = 1.0

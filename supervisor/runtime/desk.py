@@ -72,6 +72,7 @@ class Desk:
             "heart_pid": root.heart.pid if root.heart is not None else None,
             "ess_pid": locks.holder(root.home / "run" / "ess.lock"),
             "counts": root.tally.document(),
+            "flow": root.flowing.sentences(),
             "at": wall(now),
         }
         root.watch.freshen(now, root.runner.lives)
@@ -140,7 +141,8 @@ class Desk:
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names[:50])}"
             return refusal("not_found", f"no child is called {name!r}{hint}")
         answer = board.why(view, root.watch.seen.get(view.id), root.records.about(view.id), time.monotonic())
-        return {**answer, "set_aside": [msgspec.to_builtins(one) for one in root.poison.of(view.id)]}
+        set_aside = [msgspec.to_builtins(one) for one in root.poison.of(view.id)]
+        return {**answer, "set_aside": set_aside, "flow": root.flowing.about(view.id)}
 
     def _name(self, question: dict[str, Any]) -> str:
         """The child that is meant: by its name, or by its path."""

@@ -44,6 +44,8 @@ def lines(answer: dict[str, Any], now: float, last_restart: bool = False) -> Ite
             yield f"next look: {review if isinstance(review, str) else 'in ' + age(_ahead(float(review), now))}"
         deed = answer.get("last_deed")
         yield f"done:      {_deed(deed, now) if deed else 'nothing'}"
+        for sentence in answer.get("flow") or []:
+            yield f"flow:      {sentence}"
         for poison in answer.get("set_aside") or []:
             yield f"set aside: {poison.get('message')}, {poison.get('why')}; its sender's journal still has it"
     restart = answer.get("last_restart")

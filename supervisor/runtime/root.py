@@ -34,6 +34,7 @@ from supervisor.runtime.control import Control
 from supervisor.runtime.convictions import Convictions
 from supervisor.runtime.desk import Desk
 from supervisor.runtime.ear import Ear
+from supervisor.runtime.flowing import Flowing
 from supervisor.runtime.freshness import Inputs
 from supervisor.runtime.heartwatch import HEART_PID, HeartWatch
 from supervisor.runtime.inside import Inside
@@ -140,6 +141,7 @@ class Root(runner.Owner):
         self.inside = Inside(self.loop, plan.tree, self.runner.lives, self._obeyed)
         self.monitors = Monitors(self.child, self._tell_watcher)
         self.tally = Tally()
+        self.flowing = Flowing(plan.chains, self.watch.seen, plan.time_scale)
         self.convictions = Convictions(home, self.loop, self.runner, self.records, self.tally, self.inside.order)
         self.poison = Poison(home, self.log.error)
         self.remedies = Remedies(self.loop, self.runner, self.watch, self.poison, self.records)
@@ -401,6 +403,7 @@ class Root(runner.Owner):
         if now - self._offered_at >= max(every_s, (len(self.watch.seen) + len(self.inside)) * STATUS_PER_CHILD_S):
             self._offered_at = now
             self.side.offer(self.desk.status(), tuple(life.pid for life in lives.values() if life.pid))
+        self.flowing.look(now, lives)
         self._sweep()
         if self.intent.parked and now - self._looked_at >= INPUTS_EVERY_S and not self.stopping:
             self._looked_at = now

@@ -112,6 +112,7 @@ def compile_plan(draft: Draft, *, home: Path, sockets: str, source: places.Sourc
         own_roots=draft.own_roots,
         watched=draft.watched,
         phases=draft.phases,
+        chains=draft.chains,
         environment=draft.environment,
         ess_argv=draft.ess_argv,
         time_scale=draft.time_scale,

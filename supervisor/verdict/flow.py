@@ -73,7 +73,7 @@ def _way(link: Link, given_before: int | None, *, first: bool) -> Way | None:
         return None
     if link.given == 0 and link.sends_always and not link.is_gate:
         return Way.BLACK_HOLE
-    return Way.HOLLOW if link.progressed == 0 else None
+    return Way.HOLLOW if link.progressed == 0 and link.sends_always else None
 
 
 def _gate(link: Link) -> Way | None:

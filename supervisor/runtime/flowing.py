@@ -1,0 +1,88 @@
+"""The declared chains of a house at run time: counters of each link read every ten seconds, the first broken one named.
+
+The picture: a meter at every joint of a pipe, read on one round. What the readings mean, verdict/flow.py says; that
+a link is down or has just begun is no news of flow, so such a round says nothing of its chain. It touches nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from supervisor.plan import ChainLink
+from supervisor.runtime.life import Life
+from supervisor.runtime.witness import Seen
+from supervisor.verdict.flow import Broken, Link, first_broken
+
+EVERY_S = 10.0
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    incarnation: int
+    taken: int
+    given: int
+    progressed: int
+
+
+class Flowing:
+    """`found`: chain by number -> its first broken link now."""
+
+    def __init__(self, chains: Sequence[tuple[ChainLink, ...]], seen: Mapping[str, Seen], time_scale: float) -> None:
+        self.found: dict[int, Broken] = {}
+        self._chains, self._seen = chains, seen
+        self._every_s = EVERY_S * time_scale
+        self._at = 0.0
+        self._before: dict[tuple[str, str], _Reading] = {}
+
+    def look(self, now: float, lives: Mapping[str, Life]) -> None:
+        """A round, if it is time for one."""
+        if not self._chains or now - self._at < self._every_s:
+            return
+        window_s, self._at = now - self._at, now
+        before, self._before = self._before, {}
+        for number, chain in enumerate(self._chains):
+            links = [self._link(one, before, window_s, lives) for one in chain]
+            broken = first_broken([link for link in links if link is not None]) if None not in links else None
+            if broken is not None:
+                self.found[number] = broken
+            else:
+                self.found.pop(number, None)
+
+    def about(self, name: str) -> list[str]:
+        """What is known of the chains this child is a link of."""
+        own = {number for number, chain in enumerate(self._chains) if any(one.child == name for one in chain)}
+        return [f"{broken.way}: {broken.reason}" for number, broken in self.found.items() if number in own]
+
+    def sentences(self) -> list[str]:
+        return [f"{broken.way}: {broken.reason}" for broken in self.found.values()]
+
+    def _link(
+        self, one: ChainLink, before: Mapping[tuple[str, str], _Reading], window_s: float, lives: Mapping[str, Life]
+    ) -> Link | None:
+        """What happened in the window, None for one of which that is not known."""
+        seen, life = self._seen.get(one.child), lives.get(one.child)
+        if seen is None or life is None or life.ready_at is None:
+            return None
+        actors = seen.reader.read(life.incarnation)
+        if not actors:
+            return None
+        given = sum(actor.out for actor in actors)
+        if one.gives:
+            topics = [kept for kept in seen.reader.promises() if kept.what.partition(" ")[0] == one.gives]
+            given = sum(kept.count for kept in topics)
+        now = _Reading(
+            life.incarnation, sum(actor.handled for actor in actors), given, sum(actor.progress for actor in actors)
+        )
+        self._before[one.child, one.gives] = now
+        old = before.get((one.child, one.gives))
+        if old is None or old.incarnation != now.incarnation:
+            return None
+        return Link(
+            name=one.child,
+            window_s=window_s,
+            taken=now.taken - old.taken,
+            given=now.given - old.given,
+            progressed=now.progressed - old.progressed,
+            sends_always=not one.sometimes,
+        )
