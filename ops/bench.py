@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -57,6 +58,11 @@ def verdicts(
         print(fault, file=sys.stderr)
     if not found:
         raise Refusal(BAD_CONFIG, f"there is no scenario to play in {folder}")
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # also where a shell started us in the background, with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     told: list[Outcome] = []
 
