@@ -48,7 +48,7 @@ def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: fl
         "flags": flags(verdict),
         "incarnation": view.incarnation,
         "pid": view.pid,
-        "age_s": round(now - view.since, 3),
+        "age_s": round(now - view.since, 3) if view.since else 0.0,
         "restarts": {"window": view.restarts_in_window, "limit": view.restart_limit, "total": view.restarts_total},
         "next_retry_s": None if view.next_retry_at is None else round(max(0.0, view.next_retry_at - now), 3),
         "mailbox": {

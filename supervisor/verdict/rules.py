@@ -51,7 +51,9 @@ def _wanted_down(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding
     if evidence.desired_up:
         return None
     if evidence.state is State.STOPPED:
-        return Finding(kind=VerdictKind.STOPPED, reason="stopped, as asked", review_s=60.0)
+        asked = evidence.state_since > 0 or evidence.last_exit is not None
+        words = "stopped, as asked" if asked else "not started since the server began"
+        return Finding(kind=VerdictKind.STOPPED, reason=words, review_s=60.0)
     if evidence.state in (State.QUARANTINED, State.RESTARTING, State.ZOMBIE):
         return None
     return Finding(

@@ -338,6 +338,10 @@ class Real:
     def report(self, symbol: str) -> FeedReport:
         return [report for report in self.ctx.of(FeedReport) if report.symbol == symbol][-1]
 
+    def counted(self, symbol: str) -> int:
+        """Frames of this symbol as last reported, 0 before the first report."""
+        return max([report.frames_in for report in self.ctx.of(FeedReport) if report.symbol == symbol], default=0)
+
 
 @pytest.mark.process
 @pytest.mark.parametrize("product", ["spot", "usdm"])
@@ -391,15 +395,22 @@ def replayed(products: tuple[str, ...], served: Venue) -> list[Real]:
             if served.get("state")["player"]["finished"]:
                 break
         assert time.monotonic() < end, served.get("state")["player"]
-    quiet = time.monotonic() + 1.0
-    while time.monotonic() < quiet:
-        for real in feeds:
-            message = real.ctx.next(0.01)
-            if message is not None:
-                give(real.actor, real.ctx, message)
+    while not arrived(feeds, served) and time.monotonic() < end:  # what was sent last may still be on its way
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            for real in feeds:
+                message = real.ctx.next(0.01)
+                if message is not None:
+                    give(real.actor, real.ctx, message)
     for real in feeds:
         real.actor.terminate("end")
     return feeds
+
+
+def arrived(feeds: list[Real], served: Venue) -> bool:
+    """Every frame the player has sent is in the feeds' own counts."""
+    frames = served.get("state")["player"]["frames"]
+    return all(real.counted(symbol) >= frames[f"{real.venue}:{symbol}"] for real in feeds for symbol in real.symbols)
 
 
 def same_book(served: Venue, real: Real, symbol: str) -> bool:
