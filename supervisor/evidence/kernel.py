@@ -42,7 +42,7 @@ def sample(
         tasks = os.listdir(f"{base}/task")  # noqa: PTH208 - a Path per thread costs more than the reading
     except (FileNotFoundError, ProcessLookupError):
         return None
-    run_delay_ns = uninterruptible = 0
+    run_delay_ns = uninterruptible = runnable = 0
     threads: list[ThreadSample] = []
     for task in tasks:
         try:
@@ -56,6 +56,7 @@ def sample(
         if len(schedstat) >= 2:
             run_delay_ns += int(schedstat[1])
         uninterruptible += state == b"D"
+        runnable += state == b"R"
     rss_mib = _kib(status, b"VmRSS") / 1024.0
     found = _Limits(None, None, None)
     if resources:
@@ -69,6 +70,7 @@ def sample(
         wchan=_wchan(f"{base}/wchan"),
         threads=int(fields[17]),
         uninterruptible=uninterruptible,
+        runnable=runnable,
         traced=_number(status, b"TracerPid") > 0,
         rss_mib=rss_mib,
         memory_limit_mib=found.memory_mib,

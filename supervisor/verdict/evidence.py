@@ -55,6 +55,7 @@ class KernelSample(msgspec.Struct, frozen=True, kw_only=True):
     wchan: str = ""  # where in the kernel the main thread sleeps, "" if hidden or running
     threads: int = 1
     uninterruptible: int = 0  # threads in state D
+    runnable: int = 0  # threads in state R: they run, or wait for a CPU
     traced: bool = False  # a debugger holds it
     rss_mib: float | None = None
     memory_limit_mib: float | None = None  # the nearest limit on its memory that is known; None: none

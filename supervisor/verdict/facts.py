@@ -21,6 +21,9 @@ DEEP_OLD_S = 3.0
 DEEP_MOST_S = 20.0  # two deep looks further apart tell no rate
 
 
+STARVED_CPU = 0.1  # share of a core: whoever is runnable and got less waits for it
+
+
 class ActorFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One actor, in seconds."""
 
@@ -61,6 +64,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     look_age_s: float | None  # None: no look at this incarnation
     watched_s: float  # how long this incarnation has been watched by a valid observer
     kernel_state: str
+    runnable: int  # threads that run or want to
     kernel_state_s: float
     disk_s: float  # some thread has been in state D
     cpu: float | None  # share of one core used within the window
@@ -84,13 +88,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def starved(self) -> bool:
-        """It wanted the CPU and did not get it; nearly all its time went into the run queue."""
-        return (
-            self.cpu is not None
-            and self.run_queue is not None
-            and self.run_queue >= self.timing.run_queue
-            and self.run_queue > 2 * self.cpu
-        )
+        """It wanted the CPU and did not get it: nearly all its time went into the run queue, or it stands there now and
+        has hardly run. The kernel counts a wait only when it is over, so who gets nothing at all shows none."""
+        if self.cpu is None:
+            return False
+        if self.runnable and self.cpu < STARVED_CPU:
+            return True
+        return self.run_queue is not None and self.run_queue >= self.timing.run_queue and self.run_queue > 2 * self.cpu
 
     @property
     def spins(self) -> bool:
@@ -160,6 +164,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
         gil_s=max(max(timing.gil_s, learned.gil_s) * factor, hang_s),
         look_age_s=None if seen is None else max(0.0, now - seen),
         watched_s=lasted(first),
+        runnable=history.kernel.runnable if history.kernel is not None and kernel_fresh else 0,
         kernel_state=history.kernel.state if history.kernel is not None and kernel_fresh else "",
         kernel_state_s=max(0.0, history.kernel_at - max(history.kernel_state_since, start)),
         disk_s=max(0.0, history.kernel_at - max(disk_since, start)) if kernel_fresh else 0.0,

@@ -14,6 +14,7 @@ from supervisor.verdict.testimony import check_words, cpu_words, good_words
 from supervisor.words import ExitKind, VerdictKind
 
 REPEATS = 20  # times the very same message, in a row
+OUTLIER_S = 0.02  # a message may cost so much more than its equals' without anybody caring
 FRESH_GAPS = 10.0
 CEASED = 2.5  # times T_fresh: what comes and goes within that is flapping, not gone
 RETURN_WINDOWS = 3.0  # times T_hang after the last failed call to a dependency
@@ -147,7 +148,9 @@ def _outlier(evidence: Evidence, facts: Facts, previous: Verdict | None, good: s
     peers = evidence.peers
     was = previous is not None and previous.cause == "outlier"
     times = facts.timing.outlier * (0.6 if was else 1.0)
-    if peers is None or peers.count < 2 or peers.service_s < times * max(peers.median_s, 1e-4) or facts.starved:
+    if peers is None or peers.count < 2 or facts.starved or peers.service_s - peers.median_s < OUTLIER_S:
+        return None
+    if peers.service_s < times * max(peers.median_s, 1e-4):
         return None
     lasted_s = facts.now - max(previous.cause_since, evidence.observer.valid_since) if was and previous else 0.0
     last = evidence.last_exit
