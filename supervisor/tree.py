@@ -229,7 +229,8 @@ class Tree:
         line.move(unit, State.STOPPED)
         unit.cause, unit.why = Cause.HUNG if reason.kind is ExitKind.HUNG else Cause.EXIT, reason.sentence()
         line.report(SupervisionKind.EXITED, unit, unit.why, exit=reason)
-        unit.streak = parking.follow(unit.streak, reason, worked=worked, inputs=inputs)
+        soon = self._ready_for_s(unit) < unit.spec.backoff.reset_after_s
+        unit.streak = parking.follow(unit.streak, reason, worked=worked, inputs=inputs, soon=soon)
         looping = isinstance(unit.spec, ChildSpec) and parking.is_loop(unit.streak)
         if not unit.was_ready and self._start_is_over(unit, reason):
             return
@@ -239,7 +240,7 @@ class Tree:
             case restart.Next.REFUSED:
                 line.park(unit, Cause.REFUSED, f"trying again cannot help, {unit.why}")
             case restart.Next.CRASH_LOOP:
-                line.park(unit, Cause.CRASH_LOOP, f"{unit.streak.count} times in a row {unit.why}")
+                line.park(unit, Cause.CRASH_LOOP, f"{parking.times(unit.streak)} times in a row {unit.why}")
             case restart.Next.RESTART:
                 if not self._tries_later(unit) and self._afford(unit, reason):
                     self._bring_back(unit, self._pace_s(unit, worked=worked))
@@ -361,11 +362,13 @@ class Tree:
         self._line.back_off(unit, delay_s)
         return True
 
+    def _ready_for_s(self, unit: Unit) -> float:
+        return self._line.now - unit.ready_at if unit.ready_at is not None else 0.0
+
     def _pace_s(self, unit: Unit, *, worked: bool) -> float:
         """How long its restart waits, and one more failure on its card."""
-        ready_for_s = self._line.now - unit.ready_at if unit.ready_at is not None else 0.0
         pace = unit.spec.backoff
-        unit.failures = backoff.failures_after(unit.failures, pace, worked=worked, ready_for_s=ready_for_s)
+        unit.failures = backoff.failures_after(unit.failures, pace, worked=worked, ready_for_s=self._ready_for_s(unit))
         return backoff.delay_s(pace, unit.failures, worked=worked, safety=unit.safety, rng=self._rng)
 
     def _bring_back(self, unit: Unit, delay_s: float = 0.0) -> None:

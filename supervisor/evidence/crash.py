@@ -8,6 +8,7 @@ silent only when the process is stopped or asleep in the kernel.
 from __future__ import annotations
 
 import contextlib
+import errno
 import faulthandler
 import os
 import signal
@@ -20,6 +21,7 @@ from typing import BinaryIO
 from supervisor.words import CrashRecord
 
 MESSAGE_MAX = 500
+ADDRESS_FRAMES = 4  # the innermost ones, where it was bound
 TRACEBACK_MAX = 16 * 1024
 CHAIN_MAX = 10
 _FOREIGN = ("site-packages", "dist-packages", ".venv")
@@ -43,12 +45,13 @@ def record(
     """
     chain = list(_chain(error))
     frame, line = _innermost(chain, [os.path.realpath(root) + os.sep for root in roots])
+    address = _address(error)
     if retryable is None:
         retryable = bool(getattr(error, "retryable", True))
     return CrashRecord(
         phase=phase,
         exceptions=tuple(type(item).__qualname__ for item in chain),
-        message=_text(error)[:MESSAGE_MAX],
+        message=_text(error)[: MESSAGE_MAX - len(address)] + address,
         frame="" if frame is None else f"{frame.f_globals.get('__name__', '?')}:{frame.f_code.co_qualname}",
         location="" if frame is None else f"{Path(frame.f_code.co_filename).name}:{line}",
         traceback=_cut(_formatted(error)),
@@ -134,6 +137,21 @@ def _text(error: BaseException) -> str:
         return str(error)
     except Exception as second:  # noqa: BLE001 - a broken __str__ must not hide the crash it describes
         return f"(its text cannot be made: {type(second).__name__})"
+
+
+def _address(error: BaseException) -> str:
+    """` (127.0.0.1:8080)` for an address in use: the kernel does not say which, the frames that bound it still know."""
+    if not isinstance(error, OSError) or error.errno != errno.EADDRINUSE:
+        return ""
+    for frame, _ in list(traceback.walk_tb(error.__traceback__))[: -ADDRESS_FRAMES - 1 : -1]:
+        with contextlib.suppress(Exception):  # a foreign frame: whatever it holds must not hide the crash
+            held = frame.f_locals
+            for value in (*held.values(), getattr(held.get("self"), "server_address", None)):
+                if isinstance(value, tuple) and len(value) in (2, 4) and isinstance(value[0], str):
+                    host, port = value[0], value[1]
+                    if isinstance(port, int) and 0 < port < 65536:
+                        return f" ({host[:40]}:{port})"
+    return ""
 
 
 def _formatted(error: BaseException) -> str:

@@ -77,6 +77,7 @@ def sample(
         descriptors=found.descriptors,
         descriptor_limit=found.descriptor_limit,
         per_thread=tuple(threads),
+        faults=int(fields[7]) + int(fields[9]),
     )
 
 

@@ -20,9 +20,11 @@ import socket
 import ssl
 import threading
 import time
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+import psutil
 
 from supervisor.evidence import kernel
 from supervisor.spec import Check
@@ -30,6 +32,7 @@ from supervisor.verdict.fingerprint import Prior, prior
 
 OURS = (errno.EMFILE, errno.ENFILE)  # we have no descriptor left to ask with: that is no answer of anybody's
 BODY_MAX = 64 * 1024
+DESCENDANTS_MOST = 64
 OUTPUT_MAX = 4 * 1024
 PATIENCE = 5.0  # the counter-probe waits this many times the check's own timeout …
 PATIENCE_MAX_S = 10.0  # … and at most this long
@@ -156,6 +159,44 @@ async def counter(check: Check, pid: int, first: Answer, processes: Processes) -
     if first.reason == "TLS" and url is not None:
         return await _other_tls(check, first, url, host, port)
     return first
+
+
+class Server(NamedTuple):
+    """A process that the child had started and that answers in its place."""
+
+    pid: int
+    born: float
+
+    def gone(self) -> bool:
+        try:
+            return psutil.Process(self.pid).create_time() != self.born
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.AccessDenied:
+            return False
+
+
+def server_of(check: Check, pid: int) -> Server | None:
+    """Who answers this check, where it is not the child itself but one that it had started (a shell around the real
+    program); None: the child, or nobody knows. Some milliseconds: once per life."""
+    try:
+        port = urlsplit(check.target).port if check.kind == "http" else host_port(check.target)[1]
+        if check.kind == "exec" or any(address[1] == port for address in kernel.listening(pid)):
+            return None
+        for child in psutil.Process(pid).children(recursive=True)[:DESCENDANTS_MOST]:
+            if any(address[1] == port for address in kernel.listening(child.pid)):
+                return Server(child.pid, child.create_time())
+    except (ValueError, psutil.Error):
+        return None
+    return None
+
+
+def server_gone(check: Check, pid: int, server: Server, answer: Answer) -> Answer:
+    """The same failure, if it is explained by the end of the one who used to answer."""
+    if answer.reason not in ("refused", "nothing listens", "connection failed") or not server.gone():
+        return answer
+    detail = f"{check.target} was answered by pid {server.pid}, which has ended; pid {pid} had started it and lives on"
+    return Answer(ok=False, reason="server gone", detail=detail, explained=True)
 
 
 async def _ask_http(check: Check) -> Answer:

@@ -1,10 +1,12 @@
 """When a crash is deterministic: the same end several times in a row, no useful work in between, the same inputs.
 
 Picture a coin that shows the same side three times and has only one. A kill from outside says nothing about the child
-and leaves the count where it is; an end that looks like somebody else's fault (upstream) begins anew, because what is
-parked does not come back with its dependency. Two or three ends that take turns are one loop too. Parking is not a
-budget: a child that fails in ever new ways spends its budget, one that fails in the same way is parked after `LIMIT`
-starts, or `LIMIT_SURE` where a third try could only cost (an import that is broken, a login that is refused).
+and leaves the count where it is. But one that is killed soon after each start, `LIMIT_KILLED` times without useful
+work, is in somebody's way (two services that end each other, a guard of the machine): that is a loop too. An end that
+looks like somebody else's fault (upstream) begins anew, because what is parked does not come back with its dependency.
+Two or three ends that take turns are one loop too. Parking is not a budget: a child that fails in ever new ways spends
+its budget, one that fails in the same way is parked after `LIMIT` starts, or `LIMIT_SURE` where a third try could only
+cost (an import that is broken, a login that is refused).
 
 If a start fails with probability p and two such failures look alike with chance s, a wrong park needs k alike in a
 row: about p^k * s^(k-1), for p = s = 0.3 and k = 3 two in a thousand (docs/health.md).
@@ -20,6 +22,7 @@ from supervisor.words import ExitKind, ExitReason
 
 LIMIT = 3
 LIMIT_SURE = 2
+LIMIT_KILLED = 5
 WAYS_MOST = 3  # so many ends may take turns and still be one loop, if `2 * LIMIT` exits show no other
 POISONED = 2  # deaths over the same message
 UNPARK_FIRST_S, UNPARK_MOST_S = 1800.0, 6 * 3600.0
@@ -33,6 +36,7 @@ class Streak(msgspec.Struct, frozen=True):
     sure: bool = False
     ways: tuple[str, ...] = ()
     message: str = ""  # in hand at the last of them
+    kills: int = 0  # from outside, soon after a start, without useful work since the first of them
 
 
 NONE = Streak()
@@ -44,12 +48,12 @@ def way_of(reason: ExitReason, inputs: str) -> str:
     return f"{reason.kind}|{print_}|{inputs}"
 
 
-def follow(streak: Streak, reason: ExitReason, *, worked: bool, inputs: str) -> Streak:
-    """The streak after one more exit."""
+def follow(streak: Streak, reason: ExitReason, *, worked: bool, inputs: str, soon: bool = True) -> Streak:
+    """The streak after one more exit. `soon`: it had not been ready for long (its backoff's `reset_after_s`)."""
     if worked or reason.prior == "upstream":
         return NONE
     if reason.kind is ExitKind.KILLED:
-        return streak
+        return msgspec.structs.replace(streak, kills=streak.kills + 1 if soon else 0)
     message = reason.crash.in_hand_id if reason.crash is not None else ""
     if message and (reason.prior == "data" or message == streak.message):
         return msgspec.structs.replace(streak, message=message)  # the message is at fault: `poison`
@@ -60,6 +64,7 @@ def follow(streak: Streak, reason: ExitReason, *, worked: bool, inputs: str) -> 
         is_sure(reason),
         (*streak.ways[-(2 * LIMIT - 1) :], way),
         message,
+        streak.kills,
     )
 
 
@@ -72,7 +77,14 @@ def is_sure(reason: ExitReason) -> bool:
 
 def is_loop(streak: Streak) -> bool:
     """True when trying the same thing again is no longer honest."""
-    return streak.count >= (LIMIT_SURE if streak.sure else LIMIT) or takes_turns(streak.ways)
+    if streak.count >= (LIMIT_SURE if streak.sure else LIMIT) or takes_turns(streak.ways):
+        return True
+    return streak.kills >= LIMIT_KILLED
+
+
+def times(streak: Streak) -> int:
+    """How often it ended in the way that makes it a loop."""
+    return streak.kills if streak.kills >= LIMIT_KILLED else streak.count
 
 
 def takes_turns(ways: Sequence[str]) -> bool:

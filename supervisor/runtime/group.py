@@ -313,6 +313,9 @@ class Group:
         if record.kind in OWN or (record.id != self._name and not boots):
             self._say(link.Happened(record=record))
         elif record.kind is SupervisionKind.READY and record.id == self._name:
+            for views in self._changes():  # who starts after it may ask for those inside at once
+                self._say(link.Inside(views=views))
+                self._shown.update((view.id, view) for view in views)
             self._say(link.NodeReady())
 
     def _say(self, word: link.Word) -> None:
@@ -331,13 +334,16 @@ class Group:
         if not self._changed or now < self._show_at:
             return
         self._show_at = time.monotonic() + VIEWS_EVERY_S
-        changed = [view for view in map(self._seen, self._tree.children()) if self._shown.get(view.id) != view]
-        for part in range(0, len(changed), link.VIEWS_MOST):
-            views = tuple(changed[part : part + link.VIEWS_MOST])
+        for views in self._changes():
             if self._waiting or not link.send(self._line, link.Inside(views=views), socket.MSG_DONTWAIT):
                 return  # still `_changed`: again when the time has come
             self._shown.update((view.id, view) for view in views)
         self._changed = bool(self._waiting)
+
+    def _changes(self) -> list[tuple[ChildView, ...]]:
+        """Those inside that the root knows otherwise, in portions of one word."""
+        changed = [view for view in map(self._seen, self._tree.children()) if self._shown.get(view.id) != view]
+        return [tuple(changed[at : at + link.VIEWS_MOST]) for at in range(0, len(changed), link.VIEWS_MOST)]
 
     def _seen(self, view: ChildView) -> ChildView:
         """As the root shows it: a zombie as one, and tracebacks only in the records."""

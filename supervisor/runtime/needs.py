@@ -1,8 +1,8 @@
 """What children cannot work without: each dependency is known once, asked by us, and told of by all who use it.
 
 The picture: one phone number on many desks. Whoever gets no answer says so (`ctx.outcome`), and then the house itself
-calls the number (the declared check of the dependency, in a slow rhythm while nobody complains, in its own as soon as
-somebody does). Who is at fault the judge says.
+calls the number (the declared check of the dependency): in a slow rhythm while nobody complains, at once and in its own
+as soon as somebody does, or stands still without a word. Who is at fault the judge says.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _NS = 1e-9
 class _Need(msgspec.Struct, kw_only=True):
     declared: Dependency
     users: set[str]
+    suspects: set[str] = msgspec.field(default_factory=set)  # users that are not well, for whatever reason
     answer: CheckResult | None = None
     hurried: bool = False
 
@@ -60,6 +61,7 @@ class Needs:
     def forget(self, id: str) -> None:
         for need in self._needs.values():
             need.users.discard(id)
+            need.suspects.discard(id)
         for users in self._failing.values():
             users.discard(id)
 
@@ -77,10 +79,24 @@ class Needs:
             name, failing = dependency.name, self._failing.setdefault(dependency.name, set())
             call = calls.get(name)
             (failing.add if died_of_it or (call is not None and call.in_a_row > 0) else failing.discard)(id)
-            need = self._needs.get(name)
-            if need is not None and need.declared.check is not None and need.hurried != bool(failing):
-                need.hurried = bool(failing)
-                self.pace(PREFIX + name, None if failing else max(self._calm_s, need.declared.check.every_s))
+            self._hurry(name)
+
+    def suspected(self, id: str, spec: ChildSpec, suspect: bool) -> None:
+        """This user is not well, or is again: whether what it leans on is, is asked before anybody judges."""
+        for dependency in declared_by(spec):
+            need = self._needs.get(dependency.name)
+            if need is not None and (id in need.suspects) != suspect:
+                (need.suspects.add if suspect else need.suspects.discard)(id)
+                self._hurry(dependency.name)
+
+    def _hurry(self, name: str) -> None:
+        need = self._needs.get(name)
+        if need is None or need.declared.check is None:
+            return
+        hurry = bool(self._failing.get(name)) or bool(need.suspects)
+        if need.hurried != hurry:
+            need.hurried = hurry
+            self.pace(PREFIX + name, None if hurry else max(self._calm_s, need.declared.check.every_s))
 
     def calm_pace(self, key: str) -> None:
         """Nobody has complained yet."""

@@ -308,6 +308,8 @@ class Root(runner.Owner):
         self.tally.happened(record, view.last_exit if view is not None else None)
         self.watch.touch(record.id)
         self._hasten()
+        if record.kind is SupervisionKind.EXITED and (judged := self.watch.ended(record.id, time.monotonic())):
+            self.convictions.judged(*judged, time.monotonic())
         if record.kind is SupervisionKind.QUARANTINED:
             self.watch.parked[record.id] = record.cause
             parked = memory.Parked(cause=record.cause, why=record.detail, inputs=self.inputs_now.digest)

@@ -319,7 +319,7 @@ class Runner:
                 judged=life.judged,
             )
         phase = "init" if life.ready_at is None else "steady"
-        reason = told_apart(reason, phase)
+        reason = told_apart(reason, phase, leans=bool(life.spec.depends))
         worked = life.ready_at is not None and self._owner.worked(life)
         self._owner.gone(life, status, reason)
         self.tell(Exited(life.id, life.incarnation, reason, worked, self._owner.inputs()))

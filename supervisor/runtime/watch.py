@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from supervisor.events import Cause
 from supervisor.evidence import host, record, vitals
 from supervisor.evidence.record import Recorder
@@ -24,9 +26,21 @@ from supervisor.runtime.life import Life
 from supervisor.runtime.needs import PREFIX
 from supervisor.runtime.witness import CALM, Seen, Witness, samples
 from supervisor.spec import ChildSpec
-from supervisor.verdict import SEEDS, CheckResult, Evidence, Look, Observer, Verdict, correlate, judge, suspicious
+from supervisor.verdict import (
+    SEEDS,
+    Action,
+    CheckResult,
+    Evidence,
+    Look,
+    Observer,
+    Verdict,
+    correlate,
+    judge,
+    suspicious,
+)
+from supervisor.verdict.correlation import COSTLY
 from supervisor.verdict.learning import learn
-from supervisor.words import VerdictKind
+from supervisor.words import ExitKind, State, VerdictKind
 
 TICK_S = 0.1  # the root looks this often …
 TICK_CALM_S = 0.25  # … and this often while nobody is restless
@@ -45,6 +59,7 @@ CALM_KERNEL_EVERY_S = 25.0  # and its kernel numbers are read at every other loo
 LOOKS = 100  # restless ones per tick; a look with its judgement costs 0.3 ms
 CALM_LOOKS = 4  # calm ones per tick
 GLANCES = 100  # per tick, or a quarter of all
+UNASKED = frozenset({ExitKind.CRASHED, ExitKind.KILLED, ExitKind.NORMAL, ExitKind.START_FAILED, ExitKind.REFUSED})
 NEVER_SETTLED = frozenset({VerdictKind.HUNG, VerdictKind.UNSURE, VerdictKind.STARTING, VerdictKind.OBSERVER_STALL})
 
 
@@ -132,6 +147,8 @@ class Watch:
             seen = self.seen[id]
             seen.learned = learn(seen.learned, told[id], verdict, seen.verdict, now)
             seen.verdict = verdict
+            if seen.spec.depends or seen.calls:
+                self.witness.needs.suspected(id, seen.spec, verdict.kind not in CALM)
             if self.recorder is not None:
                 self.recorder.judged(now, told[id], verdict)
             if verdict.kind in CALM and now >= self.seen[id].uneasy_until:
@@ -140,6 +157,26 @@ class Watch:
                 self._restless[id] = None
             result.append((verdict, before[id]))
         return result
+
+    def ended(self, id: str, now: float) -> tuple[Verdict, Verdict | None] | None:
+        """What to think of an end that was followed by the next life at once, so that no tick finds it down; None: it
+        is down, or was asked to be, and the ticks see to it. Nothing is to be done for it any more."""
+        view, seen = self._find(id), self.seen.get(id)
+        if view is None or seen is None or view.last_exit is None or view.last_exit.kind not in UNASKED:
+            return None
+        if view.state not in (State.STARTING, State.WAITING):
+            return None
+        before = seen.verdict
+        told = self.witness.evidence(
+            msgspec.structs.replace(view, state=State.RESTARTING, next_retry_at=now), seen, None, self.observer, now
+        )
+        verdict = judge(told, now, before)
+        if verdict.action in COSTLY:
+            verdict = msgspec.structs.replace(verdict, action=Action.NONE)
+        seen.verdict = verdict
+        if self.recorder is not None:
+            self.recorder.judged(now, told, verdict)
+        return verdict, before
 
     def heard(self, answer: CheckResult) -> None:
         """An answer to a declared check, or to a question to a dependency."""
@@ -185,7 +222,11 @@ class Watch:
     def _observe(self, due: float, now: float) -> None:
         asleep = host.asleep_s()
         asleep_s, self._asleep = max(0.0, asleep - self._asleep), asleep
+        stalled_until = self.observer.valid_since
         self.observer = self.observer.tick(due, now, asleep_s=asleep_s, timing=self.timing)
+        if self.observer.valid_since > stalled_until:  # of nobody is known what it did meanwhile
+            for id in self.seen:
+                self.touch(id)
         if self.recorder is not None:
             self.recorder.write(record.Tick(due=due, now=now, asleep_s=asleep_s))
             self.recorder.flush(now)

@@ -33,10 +33,10 @@ CAUSES: dict[VerdictKind, frozenset[str]] = {
         | {"budget-spent", "unknown"},
     ),
     VerdictKind.CRASH_LOOP: frozenset(
-        {"code", "config", "credential", "spawn", "data", "poison", "alternating", "native", "unknown"},
+        {"code", "config", "credential", "spawn", "data", "poison", "alternating", "killed", "native", "unknown"},
     ),
     VerdictKind.EXHAUSTED: frozenset({"memory", "descriptors", "threads", "disk", "cpu", "ports", "unknown"}),
-    VerdictKind.CONFLICT: frozenset({"own-orphan", "foreign", "double", "unknown-holder"}),
+    VerdictKind.CONFLICT: frozenset({"own-orphan", "foreign", "double", "wrapper", "unknown-holder"}),
     VerdictKind.UNSURE: frozenset(
         {"debug-hold", "exit-pending", "no-look", "no-witness", "not-seen-yet", "loop-silent", "main-thread-silent"}
         | {"takes-no-work", "check-unexplained", "canary-silent", "mixed"},

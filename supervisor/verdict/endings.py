@@ -15,7 +15,7 @@ from supervisor.verdict.causes import CAUSES
 from supervisor.verdict.evidence import Death, Evidence, Holder
 from supervisor.verdict.facts import Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
-from supervisor.verdict.fingerprint import Prior, exit_words, looks_like, upstream_cause
+from supervisor.verdict.fingerprint import Prior, exit_words, looks_like, unreadable, upstream_cause
 from supervisor.verdict.gate import opens
 from supervisor.words import ExitKind, ExitReason, State, VerdictKind
 
@@ -194,8 +194,9 @@ def resource(last: ExitReason) -> str:
 def _upstream(evidence: Evidence, last: ExitReason, how: str) -> Finding:
     crash = last.crash
     cause = upstream_cause(crash.exceptions, crash.message) if crash is not None else "down"
-    if looks_like(last) is Prior.DATA:
+    if looks_like(last) is Prior.DATA or unreadable(last):
         cause = "data"
+    over = evidence.deaths[-1].in_hand if evidence.deaths else ""
     back = opens(evidence)
     if back:
         return Finding(
@@ -210,7 +211,7 @@ def _upstream(evidence: Evidence, last: ExitReason, how: str) -> Finding:
         cause=cause,
         reason=f"it ended because of what it depends on; {how}",
         speaks_for=(f"exit: {last.sentence()}",),
-        action=Action.QUARANTINE_MESSAGE if cause == "data" else Action.GATE,
+        action=Action.QUARANTINE_MESSAGE if cause == "data" and over else Action.GATE,
         withheld="park: its end is not its own fault",
     )
 
@@ -225,7 +226,9 @@ def _loop_cause(evidence: Evidence, last: ExitReason | None, guess: Prior) -> st
         return "alternating"
     if guess in (Prior.CODE, Prior.CONFIG, Prior.CREDENTIAL, Prior.DATA):
         return str(guess)
-    return "native" if last is not None and exit_words(last) in _NATIVE else "unknown"
+    if last is not None and exit_words(last) in _NATIVE:
+        return "native"
+    return "killed" if last is not None and last.kind is ExitKind.KILLED else "unknown"
 
 
 def never_ran(last: ExitReason) -> bool:

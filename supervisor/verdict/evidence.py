@@ -62,6 +62,7 @@ class KernelSample(msgspec.Struct, frozen=True, kw_only=True):
     descriptors: int | None = None
     descriptor_limit: int | None = None
     per_thread: tuple[ThreadSample, ...] = ()  # () where the look was no deep one
+    faults: int = 0  # page faults so far, also those that needed no disk
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +95,7 @@ class Point(msgspec.Struct, frozen=True):
     queued: int = 0
     rss_mib: float | None = None
     descriptors: int | None = None
+    faults: int = 0
 
 
 class Deep(msgspec.Struct, frozen=True):
@@ -144,7 +146,15 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
             told = look.kernel
             queued = sum(trace.sample.queued for trace in traces)
             point = Point(
-                look.at, told.cpu_s, told.run_delay_s, told.voluntary, handled, queued, told.rss_mib, told.descriptors
+                look.at,
+                told.cpu_s,
+                told.run_delay_s,
+                told.voluntary,
+                handled,
+                queued,
+                told.rss_mib,
+                told.descriptors,
+                told.faults,
             )
             if len(points) >= 2 and look.at - points[-2].at < timing.point_every_s:
                 points = (*points[:-1], point)

@@ -65,9 +65,10 @@ def prior(exceptions: tuple[str, ...], *, message: str = "", phase: str = "") ->
     return Prior.UNKNOWN
 
 
-def told_apart(reason: ExitReason, phase: str = "") -> ExitReason:
-    """The same end, with its fingerprint and whose fault it looks like written on it."""
-    guess = looks_like(reason)
+def told_apart(reason: ExitReason, phase: str = "", *, leans: bool = False) -> ExitReason:
+    """The same end, with its fingerprint and whose fault it looks like written on it. `leans`: it declares something
+    that it depends on."""
+    guess = Prior.UPSTREAM if leans and unreadable(reason) else looks_like(reason)
     return msgspec.structs.replace(
         reason, fingerprint=fingerprint(reason, phase), prior="" if guess is Prior.UNKNOWN else str(guess)
     )
@@ -83,6 +84,17 @@ def looks_like(reason: ExitReason) -> Prior:
     if exit_words(reason) in ("SIGXCPU", "SIGXFSZ"):
         return Prior.EXHAUSTION
     return prior(("Exception",), message=reason.detail) if reason.detail else Prior.UNKNOWN
+
+
+def unreadable(reason: ExitReason) -> bool:
+    """It ended at work over something that no parser can read, and over no message of ours: what it asked for from
+    outside came like that. A `KeyError` may be its own bug, a `JSONDecodeError` after the start hardly ever is."""
+    crash = reason.crash
+    if crash is None or crash.in_hand_id or crash.phase not in ("first-work", "steady"):
+        return False
+    names = (name.rpartition(".")[2] for name in reversed(crash.exceptions))
+    telling = next((name for name in names if _of_class(name, crash.message, crash.phase) is not Prior.UNKNOWN), "")
+    return telling in _UNREADABLE
 
 
 def _words(text: str) -> frozenset[str]:
@@ -121,7 +133,8 @@ _UPSTREAM = _words(  # the standard library, aiohttp, and the NetworkError famil
     """
 )
 _CLOCK = _words("InvalidNonce")
-_DATA = _words("JSONDecodeError DecodeError UnicodeDecodeError InvalidOperation BadResponse NullResponse")
+_UNREADABLE = _words("JSONDecodeError DecodeError UnicodeDecodeError BadResponse NullResponse")
+_DATA = _UNREADABLE | _words("InvalidOperation")
 # bad input of the start before the first message, bad input of the stream after it
 _INPUT = _words("KeyError ValueError IndexError TypeError ValidationError ZeroDivisionError OverflowError")
 # classes that cover several worlds: their message decides

@@ -10,13 +10,14 @@ from __future__ import annotations
 from supervisor.verdict.evidence import CanarySample, DependencySample, Evidence, PromiseSample
 from supervisor.verdict.facts import Facts, is_frozen, limit_of
 from supervisor.verdict.finding import Action, Finding, Verdict
-from supervisor.verdict.testimony import check_words, cpu_words, good_words
+from supervisor.verdict.testimony import check_words, cpu_words, good_words, late_word
 from supervisor.words import ExitKind, VerdictKind
 
 REPEATS = 20  # times the very same message, in a row
 OUTLIER_S = 0.02  # a message may cost so much more than its equals' without anybody caring
 FRESH_GAPS = 10.0
 CEASED = 2.5  # times T_fresh: what comes and goes within that is flapping, not gone
+KEPT_LEAST = 3
 RETURN_WINDOWS = 3.0  # times T_hang after the last failed call to a dependency
 FEW = 0.25  # share of its keys that fail: the rest is what counts
 
@@ -178,10 +179,9 @@ def _late(evidence: Evidence, facts: Facts, good: str) -> Finding | None:
     if not late:
         return None
     worst = max(late, key=lambda actor: actor.queue_age_s)
-    pages = (evidence.host.memory_pressure or 0.0) >= 0.2
     return Finding(
         kind=VerdictKind.BUSY,
-        cause="starved" if facts.starved else "memory" if pages else "queue",
+        cause=late_word(facts, evidence.host.memory_pressure),
         reason=f"{worst.name} works but is late: {worst.queued} messages wait, "
         f"the oldest for {worst.queue_age_s:.1f} s ({good})",
         speaks_for=(good,),
@@ -258,7 +258,7 @@ def _own_fault(
     elif mine and mine[0].inputs:
         why = "its inputs come in"
     elif mine:
-        why = f"it came every {mine[0].rhythm_s or 0.0:.2g} s, and nothing it depends on is away"
+        why = f"it came every {mine[0].rhythm_s or mine[0].at_least_every_s:.2g} s, and nothing it depends on is away"
     action, withheld = _once(evidence, facts, previous, "stale")
     failed = next((one for one in evidence.dependencies if _failed_lately(one, facts)), None)
     if failed is not None and action is Action.RESTART_ACTOR:
@@ -298,12 +298,14 @@ def _failed_lately(one: DependencySample, facts: Facts) -> bool:
 
 def _ceased(evidence: Evidence, facts: Facts) -> list[PromiseSample]:
     """Outputs promised without a condition that came in a rhythm of their own and ceased: ten times its length ago,
-    and 2.5 times T_fresh (docs/health.md), while all it declares to depend on is known to answer."""
+    and 2.5 times T_fresh (docs/health.md), while all it declares to depend on is known to answer. Before a rhythm is
+    learned, the promised one counts, if it was kept at least three times."""
     if any(one.probe_ok is not True and one.owner_up is not True for one in evidence.dependencies):
         return []
     found = []
     for broken in facts.broken:
-        rhythm_s, since = broken.rhythm_s, broken.changed_at if broken.changed_at is not None else broken.last_at
+        rhythm_s = broken.rhythm_s or (broken.at_least_every_s if broken.count >= KEPT_LEAST else None)
+        since = broken.changed_at if broken.changed_at is not None else broken.last_at
         if broken.inputs is not None or broken.elsewhere is False or not rhythm_s or since is None:
             continue
         if facts.now - since >= max(CEASED * facts.timing.fresh_s, FRESH_GAPS * rhythm_s):

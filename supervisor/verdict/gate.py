@@ -8,6 +8,7 @@ backoff of the tree is all there is.
 from __future__ import annotations
 
 from supervisor.verdict.evidence import Evidence
+from supervisor.verdict.fingerprint import unreadable
 from supervisor.words import State
 
 
@@ -15,6 +16,9 @@ def opens(evidence: Evidence) -> str:
     """Why a child that backs off after an end of its dependency's making may start now; "" while it may not."""
     if evidence.state is not State.RESTARTING or not evidence.deaths or not evidence.dependencies:
         return ""
+    last = evidence.last_exit
+    if last is not None and unreadable(last):
+        return ""  # that it answers is no news: it answered nonsense
     ended_at = evidence.deaths[-1].at
     for one in evidence.dependencies:
         asked_since = one.probe_at is not None and one.probe_at > ended_at

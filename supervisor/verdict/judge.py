@@ -56,7 +56,10 @@ def judge(evidence: Evidence, now: float, previous: Verdict | None = None) -> Ve
         withheld=found.withheld,
         next_review=now + max(found.review_s, evidence.timing.tick_s),
         actor=found.actor,
-        check_blind=found.kind in _ILL and bool(facts.passing) and not facts.failing,
+        check_blind=found.kind in _ILL
+        and found.cause != "flapping"  # at a good moment it is right
+        and bool(facts.passing)
+        and not facts.failing,
         recurrent=found.recurrent,
         rule=found.rule or name,
         well=well,
@@ -68,7 +71,7 @@ def _turns(
     found: Finding, now: float, previous: Verdict | None, evidence: Evidence
 ) -> tuple[bool | None, tuple[float, ...]]:
     """Whether it is well now, as far as this finding tells, and when that changed within the last `flap_s` of this
-    life: that a new one is well for a moment is no turn."""
+    life: that a new one is well for a moment is no turn, and what lasted less than T_suspect was no phase."""
     if evidence.state is not State.READY:
         return None, ()
     before = previous.well if previous is not None else None
@@ -79,7 +82,8 @@ def _turns(
     elif found.kind is VerdictKind.DEGRADED:
         well = False
     if before is not None and well is not before:
-        turns = (*turns[-TURNS_MOST:], now)
+        blip = bool(turns) and now - turns[-1] < evidence.timing.suspect_s
+        turns = turns[:-1] if blip else (*turns[-TURNS_MOST:], now)
     return well, turns
 
 

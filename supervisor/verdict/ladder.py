@@ -12,17 +12,15 @@ from supervisor.verdict.conviction import convict, frozen
 from supervisor.verdict.evidence import Evidence
 from supervisor.verdict.facts import ActorFacts, Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
-from supervisor.verdict.testimony import cpu_words, resting, share
+from supervisor.verdict.testimony import MEMORY_PRESSURE, cpu_words, late_word, resting, share
 from supervisor.words import VerdictKind
-
-MEMORY_PRESSURE = 0.2  # share of the time in which somebody on this host waits for memory
 
 
 def ladder(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
     """Rule 8. Some loop has not turned: R1 splits interpreter from actor, the CPU spinning from blocked."""
     stuck = frozen(facts, facts.hang_s)
     if not stuck:
-        return _suspicion(facts)
+        return _suspicion(evidence, facts)
     muted = len(stuck) == len(facts.actors) and facts.mute(min(actor.still_s for actor in stuck))
     leased = [actor for actor in (facts.actors if muted else stuck) if actor.lease_s > 0]
     if leased and not muted:
@@ -98,6 +96,16 @@ def ladder(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | Non
     )
     if cause == "deadlock":
         reason += "; they stopped together"
+    unasked = _unasked(evidence, facts, worst) if not facts.spins else ""
+    if unasked:
+        return Finding(
+            kind=VerdictKind.UNSURE,
+            cause=cause,
+            reason=f"{reason}; whether it waits for {unasked} is being asked",
+            speaks_against=(f"dependency: {unasked} was not asked since the loop stands still",),
+            withheld=f"dump+kill: {unasked} may be the cause and was not asked since",
+            actor=worst.name,
+        )
     others_work = any(actor.still_s < facts.suspect_s for actor in facts.actors)
     return convict(
         facts,
@@ -107,6 +115,16 @@ def ladder(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | Non
         kernel=resting(facts),
         action=Action.RESTART if others_work else Action.KILL,
     )
+
+
+def _unasked(evidence: Evidence, facts: Facts, stuck: ActorFacts) -> str:
+    """What it leans on and was not asked since it stands still: a conviction waits for the answer, though not for
+    ever, and not for one that has never answered anything."""
+    if stuck.still_s >= 2 * facts.hang_s:
+        return ""
+    since = facts.now - stuck.still_s
+    late = (one.name for one in evidence.dependencies if one.probe_at is not None and one.probe_at < since)
+    return next(late, "")
 
 
 def _lease(actor: ActorFacts) -> Finding:
@@ -122,7 +140,7 @@ def _lease(actor: ActorFacts) -> Finding:
     )
 
 
-def _suspicion(facts: Facts) -> Finding | None:
+def _suspicion(evidence: Evidence, facts: Facts) -> Finding | None:
     """Silence that is long enough to look closer and too short to judge."""
     quiet = [actor for actor in facts.actors if actor.still_s >= facts.suspect_s]
     if quiet and any(actor.lease_s > 0 for actor in quiet):
@@ -131,9 +149,10 @@ def _suspicion(facts: Facts) -> Finding | None:
         worst = max(quiet, key=lambda actor: min(actor.still_s, actor.flat_s))
         left_s = facts.hang_s - min(worst.still_s, worst.flat_s)
         if worst.flat_s < facts.suspect_s:
+            late = worst.queue_age_s > facts.timing.queue_goal_s * evidence.observer.factor
             return Finding(
                 kind=VerdictKind.BUSY,
-                cause="long-message",
+                cause=late_word(facts, evidence.host.memory_pressure) if late else "long-message",
                 reason=f"the loop of {worst.name} has not turned for {worst.still_s:.1f} s, "
                 f"but it worked {worst.flat_s:.1f} s ago",
                 speaks_for=(f"work finished or progress marked {worst.flat_s:.1f} s ago",),

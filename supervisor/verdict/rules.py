@@ -155,6 +155,15 @@ def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding 
     alive = f"pid {evidence.pid} exists (state {facts.kernel_state or 'unknown'})"
     if facts.failing:
         check = facts.failing[0]
+        if check.reason == SERVER_GONE:
+            return Finding(
+                kind=VerdictKind.CONFLICT,
+                cause="wrapper",
+                reason=f"{check.detail}; what is supervised is not what does the work ({alive})",
+                speaks_for=(check_words(check),),
+                action=Action.ALERT,
+                withheld="restart: what we supervise has not ended; let it exec the program and its end is seen",
+            )
         kind = VerdictKind.CHECK_FAULT if check.explained else VerdictKind.UNSURE
         return Finding(
             kind=kind,
@@ -183,6 +192,9 @@ def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding 
         reason=f"{alive}; it declares no vitals, checks or promises, so whether it works cannot be told",
         review_s=10.0,
     )
+
+
+SERVER_GONE = "server gone"  # a reason of evidence/probes.py
 
 
 RULES: tuple[Rule, ...] = (

@@ -9,6 +9,8 @@ from __future__ import annotations
 from supervisor.verdict.evidence import CheckResult
 from supervisor.verdict.facts import Facts
 
+MEMORY_PRESSURE = 0.2  # share of the time in which somebody on this host waits for memory
+
 
 def testimony(facts: Facts) -> tuple[str, ...]:
     """All that is known of a child that is alive, `()` when it has not been looked at."""
@@ -48,6 +50,13 @@ def resting(facts: Facts) -> str:
     if not facts.rests:
         return ""
     return f"uses {share(facts.cpu)} of a core and wants no more, though it should beat"
+
+
+def late_word(facts: Facts, memory_pressure: float | None) -> str:
+    """Why one that works is late, in one word of the list."""
+    if facts.starved:
+        return "starved"
+    return "memory" if facts.churns or (memory_pressure or 0.0) >= MEMORY_PRESSURE else "queue"
 
 
 def share(value: float | None) -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.verdicts.certificates import certificate
@@ -153,6 +154,35 @@ def test_a_process_that_listens_nowhere_is_not_excused() -> None:
     (answer,) = first_answers((Check(kind="http", target=f"http://127.0.0.1:{free_port()}/"),), os.getpid())
 
     assert (answer.reason, answer.explained) == ("nothing listens", False)
+
+
+def test_the_end_of_the_program_behind_a_shell_is_told_from_a_service_that_is_not_there_yet(tmp_path: Path) -> None:
+    port, named = free_port(), tmp_path / "pid"
+    real = f"{sys.executable} -m http.server {port} --bind 127.0.0.1 --directory {tmp_path}"
+    shell = subprocess.Popen(["/bin/sh", "-c", f"{real} >/dev/null 2>&1 & echo $! > {named}; sleep 600; wait"])
+    asked = Checks({"child": (Check(target=f"http://127.0.0.1:{port}/", every_s=0.1),)})
+    asked.start()
+    seen: list[CheckResult] = []
+
+    def first(right: Callable[[CheckResult], bool]) -> CheckResult:
+        while not any(right(one) for one in seen):
+            seen.extend(until(asked.drain, 1))
+        return next(one for one in seen if right(one))
+
+    try:
+        asked.live("child", shell.pid)
+        first(lambda one: one.ok)
+        server = int(named.read_text())
+        os.kill(server, signal.SIGKILL)
+        answer = first(lambda one: one.reason == "server gone")
+    finally:
+        assert asked.stop()
+        for child in psutil.Process(shell.pid).children(recursive=True):
+            child.kill()
+        shell.kill()
+        shell.wait()
+    assert answer.explained
+    assert f"was answered by pid {server}, which has ended; pid {shell.pid} had started it" in answer.detail
 
 
 @pytest.mark.parametrize(("family", "asked"), [("6", "127.0.0.1"), ("4", "[::1]")])

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from supervisor.evidence import crash
+from supervisor.evidence import crash, holders
 from supervisor.words import CrashRecord
 
 HERE = Path(__file__).parent
@@ -140,6 +142,18 @@ def test_an_exception_without_words_is_recorded_all_the_same() -> None:
 
     assert told.exceptions == ("Mute",)
     assert told.message == "(its text cannot be made: ValueError)"
+
+
+def test_an_address_in_use_is_named_although_the_kernel_does_not_say_which() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        def bind(address: tuple[str, int]) -> None:
+            HTTPServer(address, BaseHTTPRequestHandler)
+
+        told = recorded(lambda: bind(("127.0.0.1", port)))
+    assert told.message == f"[Errno 98] Address already in use (127.0.0.1:{port})"
+    assert holders.wanted(told) == ((port,), ())
 
 
 def test_a_typed_refusal_is_not_retryable_and_the_caller_may_overrule() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.verdict import Prior, fingerprint, prior
+from supervisor.verdict.fingerprint import told_apart
 from supervisor.words import CrashRecord, ExitKind, ExitReason
 
 CRASH = CrashRecord(
@@ -113,3 +114,28 @@ def test_signals_bear_the_names_of_this_machine(number: signal.Signals) -> None:
 )
 def test_the_prior_of_a_chain(exceptions: tuple[str, ...], message: str, phase: str, guess: Prior) -> None:
     assert prior(exceptions, message=message, phase=phase) is guess
+
+
+def told(*exceptions: str, phase: str = "steady", in_hand: str = "") -> ExitReason:
+    crash = CrashRecord(
+        phase=phase, exceptions=exceptions, message="", frame="", location="", traceback="", in_hand_id=in_hand
+    )
+    return ExitReason(kind=ExitKind.CRASHED, code=1, crash=crash)
+
+
+@pytest.mark.parametrize(
+    ("reason", "leans", "whose"),
+    [
+        (told("JSONDecodeError"), True, "upstream"),
+        (told("json.decoder.JSONDecodeError", phase="first-work"), True, "upstream"),
+        (told("RuntimeError", "UnicodeDecodeError"), True, "upstream"),
+        (told("JSONDecodeError"), False, "data"),  # it leans on nothing: a file of its own
+        (told("JSONDecodeError", phase="init"), True, "data"),  # before the first work it reads files
+        (told("JSONDecodeError", in_hand="x:Order:7"), True, "data"),  # one message of ours
+        (told("KeyError"), True, "data"),  # this may be its own bug, and a bug is parked
+        (told("AttributeError"), True, "code"),
+        (ExitReason(kind=ExitKind.CRASHED, code=1), True, ""),
+    ],
+)
+def test_what_no_parser_can_read_is_the_fault_of_whom_it_asked(reason: ExitReason, leans: bool, whose: str) -> None:
+    assert told_apart(reason, leans=leans).prior == whose

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.verdict.evidence import Death, DependencySample, Evidence
 from supervisor.verdict.gate import opens
-from supervisor.words import State
+from supervisor.words import CrashRecord, ExitKind, ExitReason, State
 
 DIED = Death(at=100.0, lived_s=0.2, fingerprint="refused", prior="upstream", worked=False)
 
@@ -34,6 +34,20 @@ def test_the_gate_opens_only_on_an_answer_given_since_the_end(
 ) -> None:
     evidence = Evidence(name="feed", state=State.RESTARTING, deaths=(DIED,), dependencies=dependencies)
     assert bool(opens(evidence)) == open_
+
+
+def test_an_answer_opens_nothing_for_one_that_ended_over_an_answer_it_could_not_read() -> None:
+    crash = CrashRecord(
+        phase="steady", exceptions=("JSONDecodeError",), message="", frame="", location="", traceback=""
+    )
+    evidence = Evidence(
+        name="feed",
+        state=State.RESTARTING,
+        deaths=(DIED,),
+        dependencies=(venue(probe_ok=True, probe_at=101.0),),
+        last_exit=ExitReason(kind=ExitKind.CRASHED, code=1, crash=crash),
+    )
+    assert opens(evidence) == ""
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.RESTARTING])

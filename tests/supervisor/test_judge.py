@@ -50,6 +50,7 @@ WRONG_PORT = CheckResult(
 UNEXPLAINED = msgspec.structs.replace(
     WRONG_PORT, reason="handler error", detail="answered 500", explained=False, failures=2
 )
+SERVER_GONE = msgspec.structs.replace(WRONG_PORT, reason="server gone", detail="pid 7 has ended")
 PASSING = msgspec.structs.replace(WRONG_PORT, ok=True, reason="", detail="", explained=False, failures=0)
 FRESH = PromiseSample(topic="Tick", at_least_every_s=2.0, last_at=NOW - 0.5)
 BROKEN = PromiseSample(topic="Tick", at_least_every_s=2.0, last_at=NOW - 60)
@@ -194,6 +195,7 @@ LIVE = [
     ("check only", {"vitals": False}, {"ping": Ping(), "checks": (PASSING,)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("red check only", {"vitals": False}, {"ping": Ping(), "checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "check-unexplained", Action.NONE),
     ("wrong check only", {"vitals": False}, {"ping": Ping(), "checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.STRIP_CHECK),
+    ("a shell whose program has ended", {"vitals": False}, {"ping": Ping(), "checks": (SERVER_GONE,)}, VerdictKind.CONFLICT, "wrapper", Action.ALERT),
     ("promise only", {"vitals": False}, {"ping": Ping(), "promises": (BROKEN,)}, VerdictKind.DEGRADED, "stale", Action.NONE),
     # --- we cannot tell, and it is our fault
     ("late observer", BLOCKED, {"observer": Observer(valid_since=NOW + 2, stall_s=9)}, VerdictKind.OBSERVER_STALL, "settling", Action.VOID),

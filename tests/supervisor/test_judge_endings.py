@@ -10,6 +10,7 @@ import pytest
 
 from supervisor.verdict import Action, judge
 from supervisor.verdict.evidence import Death, DependencySample, Holder, KernelSample, Look
+from supervisor.verdict.fingerprint import told_apart
 from supervisor.words import CrashRecord, ExitKind, ExitReason, State, VerdictKind
 from tests.supervisor.test_judge import NOW, evidence, watched
 
@@ -74,6 +75,7 @@ BACKING_OFF = [
     ("certificate", {"last_exit": died("SSLCertVerificationError")}, VerdictKind.UPSTREAM, "tls", Action.GATE),
     ("maintenance", {"last_exit": died("OnMaintenance")}, VerdictKind.UPSTREAM, "planned", Action.GATE),
     ("a bare code while its database is away", {"last_exit": ExitReason(kind=ExitKind.CRASHED, code=1), "dependencies": (DependencySample(name="db", probe_ok=False),)}, VerdictKind.UPSTREAM, "down", Action.GATE),
+    ("its venue sends what no parser reads", {"last_exit": told_apart(PARSE, leans=True)}, VerdictKind.UPSTREAM, "data", Action.GATE),
     ("a bug while its database is away", {"last_exit": BUG, "dependencies": (DependencySample(name="db", probe_ok=False),)}, VerdictKind.CRASHED, "exception", Action.NONE),
     ("port held by our orphan", {"last_exit": BUSY_PORT, "holders": (OURS,), "orphans": (77,)}, VerdictKind.CONFLICT, "own-orphan", Action.CLEAN),
     ("left-overs of the last life", {"last_exit": BUG, "orphans": (77,)}, VerdictKind.CONFLICT, "own-orphan", Action.CLEAN),

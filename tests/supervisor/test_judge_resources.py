@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from supervisor.verdict import Action, ActorSample, Evidence, History, KernelSample, Look, Verdict, judge
+from supervisor.verdict import SEEDS, Action, ActorSample, Evidence, History, KernelSample, Look, Verdict, judge
 from supervisor.verdict.evidence import DependencySample, Peers
 from supervisor.words import ExitKind, ExitReason, VerdictKind
 from tests.supervisor.test_judge import BROKEN, FRESH, NOW, evidence
@@ -88,7 +88,8 @@ def test_one_equal_or_a_little_slower_proves_nothing(peers: Peers) -> None:
     assert judge(evidence(peers=peers), NOW).kind is VerdictKind.HEALTHY
 
 
-GOOD, BAD = evidence(promises=(FRESH,)), evidence(promises=(BROKEN,))
+QUICK = msgspec.structs.replace(SEEDS, suspect_s=0.3)
+GOOD, BAD = evidence(promises=(FRESH,), timing=QUICK), evidence(promises=(BROKEN,), timing=QUICK)
 
 
 def test_good_and_bad_in_turn_is_one_trouble_and_its_good_moments_are_no_recovery() -> None:
@@ -99,6 +100,12 @@ def test_good_and_bad_in_turn_is_one_trouble_and_its_good_moments_are_no_recover
     assert {verdict.cause for verdict in said[4:]} == {"flapping"}
     assert said[-1].action is Action.ALERT
     assert after([*in_turn, *[GOOD] * 130])[-1].kind is VerdictKind.HEALTHY
+
+
+def test_what_lasts_less_than_a_suspicion_is_no_phase_and_not_flapping() -> None:
+    in_turn = [told for _ in range(8) for told in (GOOD, BAD)]
+
+    assert "flapping" not in {verdict.cause for verdict in after(in_turn, every_s=0.2)}
 
 
 def test_one_bad_time_and_a_recovery_is_no_flapping() -> None:

@@ -25,7 +25,7 @@ BARE_4 = ExitReason(kind=ExitKind.CRASHED, code=4)
         ([CRASH, CRASH, CRASH], 3),
         ([CRASH, CRASH, OTHER], 1),
         ([CRASH, OTHER, CRASH], 1),
-        ([KILLED, KILLED, KILLED, KILLED], 0),
+        ([KILLED, KILLED, KILLED, KILLED], 0),  # the fifth is too many, see below
         ([CRASH, KILLED, CRASH, KILLED, CRASH], 3),
         ([HUNG, HUNG, HUNG], 3),
         ([BARE_3, BARE_3, BARE_3], 3),
@@ -48,6 +48,13 @@ def test_useful_work_and_other_inputs_begin_anew() -> None:
     assert parking.follow(twice, CRASH, worked=False, inputs="v2").count == 1
 
 
+def test_kills_of_a_child_that_had_run_for_long_are_no_loop_however_many() -> None:
+    streak = parking.NONE
+    for _ in range(20):
+        streak = parking.follow(streak, KILLED, worked=False, inputs="v1", soon=False)
+    assert not parking.is_loop(streak)
+
+
 def dying(way: str = "boom", *, phase: str = "init", prior: str = "", message: str = "") -> ExitReason:
     crash = CrashRecord(phase=phase, exceptions=(), message="", frame="", location="", traceback="", in_hand_id=message)
     return ExitReason(kind=ExitKind.CRASHED, code=1, crash=crash, fingerprint=way, prior=prior)
@@ -67,6 +74,8 @@ AWAY = dying("away", prior="upstream")
         ([dying(phase="init", prior="code")] * 6, 3),
         ([AWAY] * 20, None),  # what waits for its dependency is never parked for it
         ([CRASH, CRASH, AWAY, CRASH, CRASH], None),
+        ([KILLED] * 6, 5),  # somebody kills it at each start
+        ([CRASH, KILLED, OTHER, KILLED, KILLED, KILLED, KILLED], 7),
         ([CRASH, OTHER] * 5, 6),  # two deaths in turn are one loop
         ([CRASH, OTHER, BARE_3] * 5, 6),
         ([CRASH, OTHER, BARE_3, BARE_4] * 5, None),  # ever new ways spend the budget instead

@@ -235,7 +235,7 @@ def test_the_third_same_end_without_useful_work_parks_and_siblings_never_notice(
         "useful work in between": [(CRASH, False, ""), (CRASH, False, ""), (CRASH, True, ""), (CRASH, False, "")],
         "another fingerprint": [(CRASH, False, ""), (CRASH, False, ""), (different(1), False, ""), (CRASH, False, "")],
         "other inputs": [(CRASH, False, "v1"), (CRASH, False, "v1"), (CRASH, False, "v2"), (CRASH, False, "v2")],
-        "killed from outside": [(KILLED, False, "")] * 12,
+        "killed from outside": [(KILLED, False, "")] * 4,
     }.items(),
 )
 def test_what_is_not_a_crash_loop(name: str, ends: list[tuple[ExitReason, bool, str]]) -> None:
@@ -243,6 +243,15 @@ def test_what_is_not_a_crash_loop(name: str, ends: list[tuple[ExitReason, bool, 
     for reason, worked, inputs in ends:
         world.crash_and_return("b", reason, worked=worked, inputs=inputs)
     assert world.state("b") is State.READY, name
+
+
+def test_one_that_is_killed_soon_after_each_of_five_starts_is_parked() -> None:
+    world = abc().boot()
+    for _ in range(4):
+        world.crash_and_return("b", KILLED, worked=False)
+    world.die("b", KILLED, worked=False)
+    assert world.state("b") is State.QUARANTINED
+    assert world.said(SupervisionKind.QUARANTINED)[0].detail.startswith("5 times in a row killed")
 
 
 def test_a_kill_from_outside_does_not_break_a_crash_loop() -> None:
