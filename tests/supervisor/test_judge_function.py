@@ -117,9 +117,9 @@ def test_an_actor_whose_output_stays_away_while_others_see_data_is_started_again
         ({"rhythm_s": 1.0}, Action.RESTART_ACTOR),
         ({"rhythm_s": 1.0, "elsewhere": False}, Action.GATE),
         ({"rhythm_s": 1.0, "inputs": 0, "due": False}, Action.NONE),
-        ({"at_least_every_s": 0.5, "count": 3}, Action.RESTART_ACTOR),  # the promised rhythm, kept three times
-        ({"at_least_every_s": 0.5, "count": 2}, Action.NONE),
-        ({"count": 0}, Action.NONE),  # no rhythm was learned or kept: a promise alone is one witness
+        ({"at_least_every_s": 0.5}, Action.RESTART_ACTOR),  # no rhythm was learned yet: the promised one
+        ({"at_least_every_s": 9.0}, Action.NONE),
+        ({"last_at": None}, Action.NONE),  # never kept: a promise alone is one witness
     ],
 )
 def test_an_output_that_had_a_steady_rhythm_and_ceased_is_worth_one_new_life(
