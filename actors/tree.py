@@ -154,6 +154,7 @@ def chains(launch: Launch) -> tuple[tuple[ChainLink, ...], ...]:
             ChainLink(child=f"feed:{account.venue}", gives="Tick"),
             ChainLink(child="ai_engine", gives="Hold"),
             ChainLink(child="strategy_brain", sometimes=True),
+            ChainLink(child=f"risk_gate:{account.name}", passes="OrderApproved", refuses="OrderDenied", sometimes=True),
         )
         for account in launch.settings.accounts
     )

@@ -40,13 +40,19 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     topics: tuple[str, ...]
 
 
+NEVER_DUE_S = 1e9
+
+
 class ChainLink(msgspec.Struct, frozen=True, kw_only=True):
     """One child of a declared chain, source first. `gives`: the promised topic that counts as what it hands on, "" for
-    all it says; `sometimes`: it may rightly be silent."""
+    all it says; `sometimes`: it may rightly be silent. A gate names the classes of its yes (`passes`) and no
+    (`refuses`)."""
 
     child: str
     gives: str = ""
     sometimes: bool = False
+    passes: str = ""
+    refuses: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +126,14 @@ class NodeBoot(msgspec.Struct, frozen=True, kw_only=True):
     time_scale: float = 1.0  # beats times this
 
 
+def _counted(plan: Plan, name: str) -> tuple[Promise, ...]:
+    """The answers of a gate stand on its page like promises that are never due: nobody misses them, and the root can
+    count them."""
+    gates = [link for chain in plan.chains for link in chain if link.child == name]
+    topics = dict.fromkeys(topic for link in gates for topic in (link.passes, link.refuses) if topic)
+    return tuple(Promise(topic=topic, at_least_every_s=NEVER_DUE_S) for topic in topics)
+
+
 def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept: Mapping[str, Kept]) -> NodeBoot:
     """The boot record of one incarnation of a child that is a node. `kept`: who in the whole tree stays down."""
     start = child.start
@@ -142,7 +156,11 @@ def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept:
         group=start.group,
         hears={name: plan.routes[name] for name in names if plan.routes.get(name)},
         kept={name: kept[name] for name in names if name in kept},
-        promises={name: one.promises for name, one in declaring.items() if one.promises},
+        promises={
+            name: (*one.promises, *counted)
+            for name, one in declaring.items()
+            if (counted := _counted(plan, name)) or one.promises
+        },
         depends={name: one.depends for name, one in declaring.items() if one.depends},
         time_scale=plan.time_scale,
     )

@@ -13,9 +13,12 @@ import msgspec
 from supervisor.plan import ChainLink
 from supervisor.runtime.life import Life
 from supervisor.runtime.witness import Seen
-from supervisor.verdict.flow import Broken, Link, first_broken
+from supervisor.verdict.flow import Broken, Link, Shut, first_broken
+from supervisor.words import VerdictKind
 
 EVERY_S = 10.0
+OPENS_WITHIN_S = 600.0
+WELL = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY, VerdictKind.STOPPED})
 
 
 class _Reading(msgspec.Struct, frozen=True):
@@ -23,6 +26,8 @@ class _Reading(msgspec.Struct, frozen=True):
     taken: int
     given: int
     progressed: int
+    passed: int = 0
+    refused: int = 0
 
 
 class Flowing:
@@ -34,6 +39,7 @@ class Flowing:
         self._every_s = EVERY_S * time_scale
         self._at = 0.0
         self._before: dict[tuple[str, str], _Reading] = {}
+        self._gates: dict[str, tuple[int, Shut]] = {}  # by incarnation
 
     def look(self, now: float, lives: Mapping[str, Life]) -> None:
         """A round, if it is time for one."""
@@ -42,7 +48,7 @@ class Flowing:
         window_s, self._at = now - self._at, now
         before, self._before = self._before, {}
         for number, chain in enumerate(self._chains):
-            links = [self._link(one, before, window_s, lives) for one in chain]
+            links = [self._link(one, before, window_s, lives, now) for one in chain]
             broken = first_broken([link for link in links if link is not None]) if None not in links else None
             if broken is not None:
                 self.found[number] = broken
@@ -58,7 +64,12 @@ class Flowing:
         return [f"{broken.way}: {broken.reason}" for broken in self.found.values()]
 
     def _link(
-        self, one: ChainLink, before: Mapping[tuple[str, str], _Reading], window_s: float, lives: Mapping[str, Life]
+        self,
+        one: ChainLink,
+        before: Mapping[tuple[str, str], _Reading],
+        window_s: float,
+        lives: Mapping[str, Life],
+        at: float,
     ) -> Link | None:
         """What happened in the window, None for one of which that is not known."""
         seen, life = self._seen.get(one.child), lives.get(one.child)
@@ -69,8 +80,7 @@ class Flowing:
             return None
         given = sum(actor.out for actor in actors)
         if one.gives:
-            topics = [kept for kept in seen.reader.promises() if kept.what.partition(" ")[0] == one.gives]
-            given = sum(kept.count for kept in topics)
+            given = _count(seen, one.gives)
         now = _Reading(
             life.incarnation, sum(actor.handled for actor in actors), given, sum(actor.progress for actor in actors)
         )
@@ -78,6 +88,8 @@ class Flowing:
         old = before.get((one.child, one.gives))
         if old is None or old.incarnation != now.incarnation:
             return None
+        if one.refuses:
+            return self._gate(one, seen, life, at)
         return Link(
             name=one.child,
             window_s=window_s,
@@ -86,3 +98,27 @@ class Flowing:
             progressed=now.progressed - old.progressed,
             sends_always=not one.sometimes,
         )
+
+    def _gate(self, one: ChainLink, seen: Seen, life: Life, now: float) -> Link:
+        """A gate since its last yes. `well`: nobody else is ill, so nothing it waits for can be missing."""
+        others = (other.verdict for name, other in self._seen.items() if name != one.child)
+        well = all(verdict is not None and verdict.kind in WELL for verdict in others)
+        incarnation, shut = self._gates.get(one.child, (0, Shut(since=now)))
+        if incarnation != life.incarnation:
+            shut = Shut(since=now)
+        shut = shut.after(_count(seen, one.passes), _count(seen, one.refuses), now, well=well)
+        self._gates[one.child] = (life.incarnation, shut)
+        return Link(
+            name=one.child,
+            window_s=now - shut.since,
+            is_gate=True,
+            passed=0,
+            refused=shut.refused,
+            shut_without_cause_s=shut.without_cause_s(now),
+            opens_within_s=OPENS_WITHIN_S * self._every_s / EVERY_S,
+            sends_always=False,
+        )
+
+
+def _count(seen: Seen, topic: str) -> int:
+    return sum(kept.count for kept in seen.reader.promises() if kept.what.partition(" ")[0] == topic)

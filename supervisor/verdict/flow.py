@@ -41,7 +41,38 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     refused: int | None = None  # … and no
     forbidden: int = 0  # asked while it had to refuse (it was shut by rule, or a canary was let through)
     shut_without_cause_s: float = 0.0  # how long it has been shut while all it waits for is there
-    opens_within_s: float = 60.0
+    opens_within_s: float = 600.0
+
+
+class Shut(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate since its last yes, or since it began: how often it refused, and since when without a cause."""
+
+    since: float
+    passed: int = 0  # all its answers by then
+    refused_then: int = 0
+    refused: int = 0  # since then
+    no_cause_since: float | None = None  # it has refused since then while nothing it waits for was missing
+
+    def after(self, passed: int, refused: int, now: float, *, well: bool) -> Shut:
+        """Fold one reading of its counters. `well`: all it waits for is there."""
+        if passed != self.passed:
+            return Shut(since=now, passed=passed, refused_then=refused)
+        since_yes = max(0, refused - self.refused_then)
+        begun = self.no_cause_since
+        if not well:
+            begun = None
+        elif begun is None and since_yes > self.refused:
+            begun = now
+        return Shut(
+            since=self.since,
+            passed=passed,
+            refused_then=self.refused_then,
+            refused=since_yes,
+            no_cause_since=begun,
+        )
+
+    def without_cause_s(self, now: float) -> float:
+        return 0.0 if self.no_cause_since is None else now - self.no_cause_since
 
 
 class Broken(msgspec.Struct, frozen=True):

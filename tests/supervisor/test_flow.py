@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.verdict.flow import ENOUGH, Link, Way, first_broken
+from supervisor.verdict.flow import ENOUGH, Link, Shut, Way, first_broken
 
 W = 10.0
 
@@ -34,8 +34,8 @@ GATE = link("gate", taken=40, is_gate=True, passed=30, refused=10, progressed=40
         ([FEED, BRAIN, link("gate", is_gate=True, taken=40, passed=0, refused=40)], "gate", Way.REJECT_ALL),
         ([link("gate", is_gate=True, given=3, passed=3, refused=0, forbidden=2)], "gate", Way.NEVER_FIRES),
         ([link("gate", is_gate=True, given=3, passed=0, refused=40, forbidden=40)], "", None),  # it is right to refuse
-        ([link("gate", is_gate=True, given=3, shut_without_cause_s=61.0)], "gate", Way.NEVER_OPENS),
-        ([link("gate", is_gate=True, given=3, shut_without_cause_s=59.0)], "", None),
+        ([link("gate", is_gate=True, given=3, shut_without_cause_s=601.0)], "gate", Way.NEVER_OPENS),
+        ([link("gate", is_gate=True, given=3, shut_without_cause_s=599.0)], "", None),
         ([link("feed"), link("brain")], "", None),  # nothing is known, so nothing is said
         ([FEED, link("brain", taken=ENOUGH - 1, given=0)], "", None),  # too few to say anything
     ],
@@ -63,3 +63,13 @@ def test_what_comes_behind_the_broken_link_is_never_blamed_instead(chain: list[L
 @given(st.lists(st.sampled_from((FEED, BRAIN, GATE)), max_size=6))
 def test_a_chain_in_which_all_pass_on_is_whole(chain: list[Link]) -> None:
     assert first_broken(chain) is None
+
+
+def test_a_gate_is_shut_without_a_cause_from_its_first_no_while_all_is_well_until_its_next_yes() -> None:
+    shut = Shut(since=0.0).after(3, 5, 1.0, well=True)
+    assert (shut.refused, shut.without_cause_s(1.0)) == (0, 0.0)  # nobody asked since: silence is no refusal
+
+    shut = shut.after(3, 9, 2.0, well=True)
+    assert (shut.refused, shut.without_cause_s(700.0)) == (4, 698.0)
+    assert shut.after(3, 9, 3.0, well=False).without_cause_s(700.0) == 0.0  # something it waits for is missing
+    assert shut.after(4, 9, 3.0, well=True) == Shut(since=3.0, passed=4, refused_then=9)
