@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from supervisor.evidence import crash
+from supervisor.evidence import crash, stacks
 from supervisor.moves import Order, Verb
 from supervisor.runtime import link
 from supervisor.runtime.audit import Audit
@@ -143,11 +143,12 @@ class Convictions:
         self._say(verdict, life, now, done=done)
         path = self._home / "logs" / f"{life.id.replace(':', '_')}.stacks"
         asked = life.is_node and life.hello and life.pid is not None and crash.ask_dump(life.pid, path)
+        picture = stacks.begin(life.pid, path.with_suffix(".picture")) if life.pid is not None else None
 
         def execute() -> None:
+            seen = picture.end() if picture is not None else ""
             if self._runner.lives.get(life.id) is life:
-                if asked:
-                    self._dumped[life.id] = crash.read_dump(path)
+                self._dumped[life.id] = seen or (crash.read_dump(path) if asked else "")
                 self._runner.convict(life, named)
 
         self._loop.at(now + after_s, execute)
