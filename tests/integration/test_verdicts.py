@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -16,6 +17,7 @@ from config import launch as launches
 from ops import prepare, up
 from tests.integration.house import House, environment, qt
 
+_before = 0
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
 
 
@@ -120,6 +122,35 @@ def well(house: House, *ill: str) -> None:
     house.until(look, "everybody is well")
 
 
+@contextlib.contextmanager
+def wishing(house: House) -> Iterator[None]:
+    """Entries and exits are asked for meanwhile; afterwards `answered` tells about this time only."""
+    global _before
+    _before = len(denials(house))
+    (house.home / "wish").touch()
+    try:
+        yield
+    finally:
+        (house.home / "wish").unlink()
+
+
+def denials(house: House) -> list[dict[str, Any]]:
+    return [word for _, word in house.journal("risk_gate:main", "OrderDenied")]
+
+
+def answered(house: House) -> set[str]:
+    """Codes by which entries were denied since `wishing` began. An exit is refused for having nothing to reduce only:
+    what keeps entries out lets exits pass."""
+    fresh = house.until(
+        lambda: (
+            (found := denials(house)[_before:]) and {word["reduce_only"] for word in found} == {False, True} and found
+        ),
+        "the gate answers",
+    )
+    assert {word["code"] for word in fresh if word["reduce_only"]} == {"REDUCE_ONLY_INCREASES"}
+    return {word["code"] for word in fresh if not word["reduce_only"]}
+
+
 def test_in_the_real_house_a_check_on_a_wrong_port_is_named_and_restarts_nothing(wounded: House) -> None:
     wounded.until(lambda: wounded.child("risk_brain")["verdict"] == "CHECK_FAULT", "the check is found out")
     child = wounded.child("risk_brain")
@@ -145,6 +176,9 @@ def test_a_venue_that_is_away_is_the_cause_and_nobody_is_restarted_for_it(wounde
     wounded.until(lambda: wounded.child("feed:binanceusdm")["verdict"] == "UPSTREAM", "the feed waits for its venue")
     wounded.until(lambda: wounded.child("execution:main")["verdict"] == "UPSTREAM", "so does execution")
     assert "503" in wounded.child("execution:main")["reason"]
+    with wishing(wounded):
+        codes = answered(wounded)
+    assert codes <= {"DATA_UNKNOWN", "DATA_GAP", "DATA_STALE", "SNAPSHOT_STALE", "NOT_RECONCILED"}, codes
     assert wounded.child("feed:binance")["verdict"] == "HEALTHY"
     assert qt(wounded.home, "venue", "park", "--unpark", "--product", "usdm").returncode == 0
     well(wounded)
@@ -153,8 +187,10 @@ def test_a_venue_that_is_away_is_the_cause_and_nobody_is_restarted_for_it(wounde
 
 def test_a_brain_in_a_loop_without_end_is_replaced_and_meanwhile_nobody_may_enter(wounded: House) -> None:
     before = wounded.incarnations()
-    (wounded.home / "loop").touch()
-    wounded.until(lambda: wounded.child("ceo_brain")["incarnation"] == 2, "the brain is replaced")
+    with wishing(wounded):
+        (wounded.home / "loop").touch()
+        wounded.until(lambda: wounded.child("ceo_brain")["incarnation"] == 2, "the brain is replaced")
+        assert "MODE_UNKNOWN" in answered(wounded)
     [conviction] = [v for v in verdicts(wounded, "ceo_brain") if v["verdict"] == "HUNG" and v["done"]]
     assert conviction["cause"] == "livelock"
     assert "going_round_in_circles" in (wounded.home / "reports" / "crash-ceo_brain-1.json").read_text()
