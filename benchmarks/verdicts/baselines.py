@@ -1,13 +1,14 @@
-"""Four other judges over the same recordings: a phi detector, a Kubernetes probe, a systemd watchdog, exits only. Pure.
+"""Five other judges over the same recordings: phi, a Kubernetes probe, a systemd watchdog, circus, supervisord. Pure.
 
-The picture: four referees of other leagues who are shown the same film. Each sees only what it would have had: phi a
-heartbeat of the process, the prober a GET, the watchdog the turns of the main loop, the last one exits. Where our root
+The picture: five referees of other leagues who are shown the same film. Each sees only what it would have had: phi a
+heartbeat of the process, the prober a GET, the watchdog the turns of the main loop, the last two exits. Where our root
 has cured a fault the film is stopped there and its last picture stands until the end: for the others it would go on.
 
 Constants are those of the sources: akka `PhiAccrualFailureDetector` (threshold 8, minimal deviation 100 ms, acceptable
 pause 3 s, first estimate 1 s, 200 samples, beat 1 s); Kubernetes probe defaults (10 s, 1 s, 3 failures) with restarts
 by exit; systemd `WatchdogSec=10`, `Restart=on-failure`, 5 starts in 10 s; supervisord (`startretries=3` within
-`startsecs=1`, exit code 0 expected). They are rules only: timers that are late or races of the originals are not here.
+`startsecs=1`, exit code 0 expected); circus (`respawn`, its flapping plugin slows what it does not end: measured, see
+anchors.py). They are rules only: timers that are late or races of the originals are not here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import msgspec
 
 from benchmarks.verdicts.rejudge import CURABLE
 from benchmarks.verdicts.scenario import Deed, Scenario
-from benchmarks.verdicts.score import SPARED, Rate, Score, rate
+from benchmarks.verdicts.score import SPARED, Rate, Score, by_group, rate
 from benchmarks.verdicts.story import OURS, Marks
 from supervisor.events import SupervisionKind
 from supervisor.evidence.record import Acted, Anything, Exited, Happened, Judged, Looked, Tick
@@ -243,6 +244,11 @@ def by_exits(film: Seen) -> Deeds:
     return Deeds(restarted=len(counted), gave_up=quick)
 
 
+def by_circus(film: Seen) -> Deeds:
+    """Every end is followed by a start, exit 0 too, without an end."""
+    return Deeds(restarted=len(film.exits))
+
+
 def _within(at: float, times: Iterable[tuple[float, float]], after_s: float) -> bool:
     return any(begun + after_s <= at <= over for begun, over in times)
 
@@ -251,6 +257,7 @@ JUDGES: dict[str, Callable[[Seen], Deeds]] = {
     "phi accrual (akka)": by_phi,
     "liveness probe (k8s)": by_probe,
     "watchdog (systemd)": by_watchdog,
+    "exits only (circus)": by_circus,
     "exits only (supervisord)": by_exits,
 }
 
@@ -262,6 +269,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     false: Rate
     false_spared: Rate
     wrong: tuple[str, ...] = ()
+    groups: dict[str, Rate] = {}  # right, by the first letter of the fault
 
 
 def columns(found: Iterable[tuple[Scenario, Marks, Sequence[Anything]]]) -> dict[str, Column]:
@@ -283,6 +291,7 @@ def columns(found: Iterable[tuple[Scenario, Marks, Sequence[Anything]]]) -> dict
             false=rate(false for _, _, false in told),
             false_spared=rate(false for id, _, false in told if id[0] in SPARED),
             wrong=tuple(dict.fromkeys(id for id, fits, _ in told if not fits)),
+            groups=by_group((id, fits) for id, fits, _ in told),
         )
         for name, told in rows.items()
     }

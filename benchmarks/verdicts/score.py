@@ -62,6 +62,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     unsure: float | None = None
     deeds: dict[str, dict[str, int]] = {}
     deeds_right: float | None = None
+    groups: dict[str, Rate] = {}  # right deeds, by the first letter of the fault
     false_restarts: Rate
     false_restarts_spared: Rate  # in the groups where none is right
     missed: Rate
@@ -97,6 +98,14 @@ def rate(outcomes: Iterable[bool]) -> Rate:
     told = list(outcomes)
     count = sum(told)
     return Rate(count=count, n=len(told), bound=min(1.0, 3 / len(told)) if told and not count else None)
+
+
+def by_group(told: Iterable[tuple[str, bool]]) -> dict[str, Rate]:
+    """Rates of (id, whether it was right), by the first letter of the id."""
+    found: dict[str, list[bool]] = {}
+    for id, right in told:
+        found.setdefault(id[0], []).append(right)
+    return {group: rate(found[group]) for group in sorted(found)}
 
 
 def matrix(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
@@ -147,6 +156,7 @@ def score(outcomes: Sequence[Outcome]) -> Score:
         unsure=share(unsure, len(runs)),
         deeds=matrix((label(one), str(one.deed)) for one in runs),
         deeds_right=share(sum(one.deed_right for one in runs), len(runs)),
+        groups=by_group((one.id, one.deed_right) for one in runs),
         false_restarts=rate(bool(one.false_restarts) for one in runs),
         false_restarts_spared=false_spared,
         missed=rate(one.deed is Deed.NOTHING for one in runs if Deed.NOTHING not in one.actions),

@@ -52,25 +52,25 @@ N, R, P = Deed.NOTHING, Deed.RESTART, Deed.PARK
 
 
 @pytest.mark.parametrize(
-    ("film", "phi", "probe", "watchdog", "exits"),
+    ("film", "phi", "probe", "watchdog", "circus", "supervisord"),
     [
-        (WELL, N, N, N, N),
-        (MUTE, R, R, R, N),
-        (STILL, N, N, R, N),
-        (RED, N, R, N, N),
-        (SLOW_START, N, R, N, N),
-        (PAUSED, R, N, N, N),
-        (QUICK_LOOP, N, R, P, P),
-        (SLOW_LOOP, N, R, R, R),
-        (ZERO, R, R, N, N),
+        (WELL, N, N, N, N, N),
+        (MUTE, R, R, R, N, N),
+        (STILL, N, N, R, N, N),
+        (RED, N, R, N, N, N),
+        (SLOW_START, N, R, N, N, N),
+        (PAUSED, R, N, N, N, N),
+        (QUICK_LOOP, N, R, P, R, P),
+        (SLOW_LOOP, N, R, R, R, R),
+        (ZERO, R, R, N, R, N),
     ],
     ids=["well", "mute", "still", "red check", "slow start", "paused observer", "quick loop", "slow loop", "exit 0"],
 )
 def test_each_of_the_others_does_what_its_rule_says(
-    film: Seen, phi: Deed, probe: Deed, watchdog: Deed, exits: Deed
+    film: Seen, phi: Deed, probe: Deed, watchdog: Deed, circus: Deed, supervisord: Deed
 ) -> None:
     did = {name: judge(film).deed for name, judge in baselines.JUDGES.items()}
-    assert list(did.values()) == [phi, probe, watchdog, exits]
+    assert list(did.values()) == [phi, probe, watchdog, circus, supervisord]
 
 
 def recording(seconds: int) -> list[Anything]:
