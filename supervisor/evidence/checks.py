@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from supervisor.evidence import probes
+from supervisor.evidence import counterprobe, probes
 from supervisor.evidence.probes import Answer, Lost, Processes
 from supervisor.spec import Check
 from supervisor.verdict.evidence import CheckResult
@@ -158,7 +158,7 @@ class Checks:
     async def _repeat(self, child: str, pid: int, check: Check) -> None:
         failures = 0
         last: tuple[str, Answer, float] | None = None  # first reason, what the counter-probe made of it, when
-        server: probes.Server | None = None  # who answers in its place
+        server: counterprobe.Server | None = None  # who answers in its place
         met = pid == 0  # nobody's own process: nothing to learn
         while True:
             begun = asked = time.monotonic()
@@ -171,12 +171,16 @@ class Checks:
                     if answer.ok:
                         failures, last = 0, None
                         if not met:
-                            met, server = True, probes.server_of(check, pid)
+                            met, server = True, counterprobe.server_of(check, pid)
                     else:
                         failures += 1
                         if last is None or last[0] != answer.reason or asked - last[2] >= COUNTER_EVERY_S:
-                            last = (answer.reason, await probes.counter(check, pid, answer, self._processes), asked)
-                        answer = last[1] if server is None else probes.server_gone(check, pid, server, last[1])
+                            last = (
+                                answer.reason,
+                                await counterprobe.counter(check, pid, answer, self._processes),
+                                asked,
+                            )
+                        answer = last[1] if server is None else counterprobe.server_gone(check, pid, server, last[1])
             except Lost:
                 answer = None
             except Exception as error:  # noqa: BLE001 - a check that breaks is a failed question, not a dead prober

@@ -39,7 +39,7 @@ from supervisor.runtime.freshness import Inputs
 from supervisor.runtime.heartwatch import HEART_PID, HeartWatch
 from supervisor.runtime.inside import Inside
 from supervisor.runtime.life import Life
-from supervisor.runtime.loop import Loop, Timer
+from supervisor.runtime.loop import Loop
 from supervisor.runtime.monitors import Monitors, Watcher
 from supervisor.runtime.nursery import Birth, Nursery
 from supervisor.runtime.phasing import Phasing
@@ -47,10 +47,11 @@ from supervisor.runtime.poison import Poison
 from supervisor.runtime.process import ExitStatus
 from supervisor.runtime.records import Records
 from supervisor.runtime.remedies import Remedies
+from supervisor.runtime.rounds import Rounds
 from supervisor.runtime.runner import Runner
 from supervisor.runtime.side import Side
 from supervisor.runtime.tally import Tally
-from supervisor.runtime.watch import PING_EVERY_S, TICK_S, Watch
+from supervisor.runtime.watch import Watch
 from supervisor.spec import ChildSpec, NodeStart, templates, walk
 from supervisor.system import Down
 from supervisor.terminal import command
@@ -59,10 +60,6 @@ from supervisor.words import ExitReason
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 69, 75, 78
 SHUTDOWN_S = 25.0  # the total deadline of an orderly end; the heart waits 30 s
 LIVED_S = 60.0  # a program that is asked nothing and lived so long has worked
-STATUS_PER_CHILD_S = 0.01
-STATUS_CALM_S = 15.0
-BUSY_S = 8.0  # after the last record; the weights of new processes are known by then
-INPUTS_EVERY_S = 5.0  # somebody is quarantined: has what it ran with changed?
 TRIED_AGAIN = "is tried again: code, models or configuration are others than when it was quarantined"
 
 
@@ -128,7 +125,8 @@ class Root(runner.Owner):
         asked = {key: checks for id, child in children.items() for key, checks in needs.know(id, child).items()}
         self.checks = Checks({**{id: child.checks for id, child in children.items()}, **asked})
         needs.pace = self.checks.pace
-        self.watch.witness.leftovers.known = self._known
+        self.rounds = Rounds(self)
+        self.watch.witness.leftovers.known = self.rounds.known
         self.watch.witness.sentinel_late_s = lambda now: sentinel.late_s(home / "run", self.nursery.roles(), now)
         self.watch.witness.endpoint = lambda id: plans.endpoint_of(plan.sockets, id)
         self.side = Side(home, self.log)
@@ -155,25 +153,19 @@ class Root(runner.Owner):
             self._stay,
             plan.phases,
         )
-        self._stranger = 0
-        self._looked_at = self._offered_at = self._busy_until = 0.0
-        self._said = 0
-        self._next_tick: Timer | None = None
         self._over = False
 
     def run(self) -> int:
         """Until everything is down in order."""
         self.loop.on_signal(signal.SIGTERM, lambda: self.stop("SIGTERM asked for it", 0))
-        self.loop.watch(self.control.fileno(), self._on_control)
+        self.loop.watch(self.control.fileno(), self.on_control)
         self.side.start()
         self.checks.start()
         for _, child in walk(self.plan.tree):
             self._ask_needs(child.id, child)
         self.nursery.start()
         self.runner.tell(Boot())
-        now = time.monotonic()
-        self._at_tick(now + TICK_S)
-        self._at_second(now + 1.0)
+        self.rounds.begin(time.monotonic())
         self.log.info("root started", pid=os.getpid(), children=len(self.watch.seen), mode=self.plan.mode)
         notify.ready()  # it answers questions; whether its children are ready is another one
         self.loop.run()
@@ -307,7 +299,7 @@ class Root(runner.Owner):
         view = self.child(record.id)
         self.tally.happened(record, view.last_exit if view is not None else None)
         self.watch.touch(record.id)
-        self._hasten()
+        self.rounds.hasten()
         if record.kind is SupervisionKind.EXITED and (judged := self.watch.ended(record.id, time.monotonic())):
             self.convictions.judged(*judged, time.monotonic())
         if record.kind is SupervisionKind.QUARANTINED:
@@ -361,72 +353,7 @@ class Root(runner.Owner):
         self.records.close()
         self.loop.stop()
 
-    # -- the ticks ------------------------------------------------------------------------------------------------
-
-    def _at_tick(self, due: float) -> None:
-        self._next_tick = self.loop.at(due, lambda: self._tick(due))
-
-    def _hasten(self) -> None:
-        """Something was reported: what it means is judged within half a tick, not at the end of a calm pause."""
-        soon = time.monotonic() + self.watch.tick_s / 2
-        if self._next_tick is not None and self._next_tick.due > soon:
-            self._next_tick.cancel()
-            self._at_tick(soon)
-
-    def _tick(self, due: float) -> None:
-        now = time.monotonic()
-        self._next_tick = None
-        try:
-            for answer in self.checks.drain():
-                self.watch.heard(answer)
-            self._on_control()
-            for verdict, before in self.watch.tick(due, now, self.runner.lives):
-                self.convictions.judged(verdict, before, now, tuple(self.watch.seen[verdict.name].checks.values()))
-                self.remedies.judged(verdict)
-        finally:
-            pause_s = self.watch.pause_s
-            self._at_tick(max(due + pause_s, now + pause_s / 2))  # a late tick is not made up for
-
-    def _at_second(self, due: float) -> None:
-        self.loop.at(due, lambda: self._second(due))
-
-    def _second(self, due: float) -> None:
-        now = time.monotonic()
-        second_s = PING_EVERY_S * self.watch.scale
-        self._at_second(max(due + second_s, now + second_s / 2))
-        lives = self.runner.lives
-        for id in self.watch.wants_pings():
-            if id in lives:
-                lives[id].ping(now)
-        # The file is for the day the root is wedged: written while something happens, and rarely while nothing does.
-        if self.records.said != self._said:
-            self._said, self._busy_until = self.records.said, now + BUSY_S
-        every_s = PING_EVERY_S if now < self._busy_until else STATUS_CALM_S
-        if now - self._offered_at >= max(every_s, (len(self.watch.seen) + len(self.inside)) * STATUS_PER_CHILD_S):
-            self._offered_at = now
-            self.side.offer(self.desk.status(), tuple(life.pid for life in lives.values() if life.pid))
-        self.flowing.look(now, lives)
-        self._sweep()
-        if self.intent.parked and now - self._looked_at >= INPUTS_EVERY_S and not self.stopping:
-            self._looked_at = now
-            self.take_up_new_inputs()
-        if self.heart is not None and not self.stopping:
-            self.heart.look(now)
-
-    def _sweep(self) -> None:
-        """Reap an ended child nobody waits for: seen twice, so that one just born is not taken for a stranger."""
-        pid = process.ended_child()
-        if pid and pid not in self._known() and pid == self._stranger:
-            process.reap(pid)
-        self._stranger = pid
-
-    def _known(self) -> set[int]:
-        """Processes of ours that are nobody's left-overs."""
-        known = {life.pid or 0 for life in self.runner.lives.values()} | self.nursery.pids() | set(self.checks.pids())
-        known |= {self.nursery.spare(role) for role, _ in self.nursery.roles()}
-        if self.heart is not None:
-            known.add(self.heart.pid)
-        return known
+    # -- orders of its own -----------------------------------------------------------------------------------------
 
     def _ask_needs(self, id: str, child: ChildSpec) -> None:
         """What it depends on is asked by us too, whoever of its users lives."""
@@ -452,9 +379,9 @@ class Root(runner.Owner):
 
     # -- questions and orders -------------------------------------------------------------------------------------
 
-    def _on_control(self) -> None:
+    def on_control(self) -> None:
         if not self._over and self.control.drain():
-            self.loop.at(0.0, self._on_control)
+            self.loop.at(0.0, self.on_control)
 
     def take_up_new_inputs(self) -> None:
         """What is started from now on runs the code and models that are on disk now, not what the zygotes loaded long

@@ -53,7 +53,6 @@ DOWN_EVERY_S = 1.0  # one that is down changes by reports only, but for the word
 SETTLED_S = 10.0  # a verdict that has stood so long, and is no suspicion of a hang, is judged again …
 SETTLED_EVERY_S = 0.5  # … this often
 UNEASY_S = 3.5
-PING_EVERY_S = 1.0  # a restless one
 PING_BEFORE_S = 0.5  # a calm one is pinged so long before its look: nobody wakes for more
 CALM_KERNEL_EVERY_S = 25.0  # and its kernel numbers are read at every other look
 LOOKS = 100  # restless ones per tick; a look with its judgement costs 0.3 ms

@@ -2,7 +2,7 @@
 
 A closed list, because a word that is spelled in two ways is two words. docs/health.md says what each of them means; a
 test holds the two, and the rules, against each other. CHECK_FAULT alone is not listed: its causes are
-the classes that the counter-probes find (`evidence/probes.py`).
+the classes that the counter-probes find (`evidence/counterprobe.py`).
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding 
     )
 
 
-SERVER_GONE = "server gone"  # a reason of evidence/probes.py
+SERVER_GONE = "server gone"  # a reason of evidence/counterprobe.py
 
 
 RULES: tuple[Rule, ...] = (
