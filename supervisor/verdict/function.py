@@ -16,6 +16,7 @@ from supervisor.words import ExitKind, VerdictKind
 REPEATS = 20  # times the very same message, in a row
 OUTLIER_S = 0.02  # a message may cost so much more than its equals' without anybody caring
 FRESH_GAPS = 10.0
+FRESH_TERMS = 5.0  # a promised term is longer than the rhythm it stands for
 CEASED = 2.5  # times T_fresh: what comes and goes within that is flapping, not gone
 RETURN_WINDOWS = 3.0  # times T_hang after the last failed call to a dependency
 FEW = 0.25  # share of its keys that fail: the rest is what counts
@@ -298,16 +299,16 @@ def _failed_lately(one: DependencySample, facts: Facts) -> bool:
 def _ceased(evidence: Evidence, facts: Facts) -> list[PromiseSample]:
     """Outputs promised without a condition that came in a rhythm of their own and ceased: ten times its length ago,
     and 2.5 times T_fresh (docs/health.md), while all it declares to depend on is known to answer. Before a rhythm is
-    learned the promised one counts; one that was never kept at all is no output that ceased."""
+    learned five promised terms count; one that was never kept at all is no output that ceased."""
     if any(one.probe_ok is not True and one.owner_up is not True for one in evidence.dependencies):
         return []
     found = []
     for broken in facts.broken:
-        rhythm_s = broken.rhythm_s or broken.at_least_every_s
+        long_s = FRESH_GAPS * broken.rhythm_s if broken.rhythm_s else FRESH_TERMS * broken.at_least_every_s
         since = broken.changed_at if broken.changed_at is not None else broken.last_at
         if broken.inputs is not None or broken.elsewhere is False or since is None:
             continue
-        if facts.now - since >= max(CEASED * facts.timing.fresh_s, FRESH_GAPS * rhythm_s):
+        if facts.now - since >= max(CEASED * facts.timing.fresh_s, long_s):
             found.append(broken)
     return found
 

@@ -118,7 +118,7 @@ def test_an_actor_whose_output_stays_away_while_others_see_data_is_started_again
         ({"rhythm_s": 1.0, "elsewhere": False}, Action.GATE),
         ({"rhythm_s": 1.0, "inputs": 0, "due": False}, Action.NONE),
         ({"at_least_every_s": 0.5}, Action.RESTART_ACTOR),  # no rhythm was learned yet: the promised one
-        ({"at_least_every_s": 9.0}, Action.NONE),
+        ({"at_least_every_s": 19.0}, Action.NONE),
         ({"last_at": None}, Action.NONE),  # never kept: a promise alone is one witness
     ],
 )
