@@ -37,7 +37,7 @@ def ended(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding
     if state is State.STOPPED:
         return Finding(kind=VerdictKind.STOPPED, cause="ended", reason=f"ended and is not to be restarted; {how}")
     if state is State.STOPPING:
-        return Finding(kind=VerdictKind.STOPPED, cause="stopping", reason="is being stopped, to be started again")
+        return Finding(kind=VerdictKind.STOPPED, cause="stopping", reason="is being stopped")
     if state is State.WAITING:
         return Finding(kind=VerdictKind.STARTING, cause="waiting", reason="waits for an earlier sibling to be ready")
     if state is State.ZOMBIE:

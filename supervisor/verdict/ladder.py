@@ -12,7 +12,7 @@ from supervisor.verdict.conviction import convict, frozen
 from supervisor.verdict.evidence import Evidence
 from supervisor.verdict.facts import ActorFacts, Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
-from supervisor.verdict.testimony import MEMORY_PRESSURE, cpu_words, late_word, resting, share
+from supervisor.verdict.testimony import MEMORY_PRESSURE, cpu_words, echo_words, late_word, resting, share
 from supervisor.words import VerdictKind
 
 
@@ -61,7 +61,7 @@ def ladder(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | Non
             actor=worst.name,
         )
     if muted:
-        silence = f"no pong for {facts.pong_silent_s or 0.0:.1f} s and no loop turns"
+        silence = f"no pong for {facts.pong_silent_s or 0.0:.1f} s and no loop turns{echo_words(facts)}"
         if facts.cpu is None or facts.spins:
             held_s = min(actor.still_s for actor in stuck)
             if held_s < facts.gil_s:

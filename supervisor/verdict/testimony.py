@@ -11,6 +11,8 @@ from supervisor.verdict.facts import Facts
 
 MEMORY_PRESSURE = 0.2  # share of the time in which somebody on this host waits for memory
 
+TOPICS_MOST = 3  # named in one sentence
+
 
 def testimony(facts: Facts) -> tuple[str, ...]:
     """All that is known of a child that is alive, `()` when it has not been looked at."""
@@ -63,6 +65,15 @@ def share(value: float | None) -> str:
     return "an unknown share" if value is None else f"{value:.0%}"
 
 
+def echo_words(facts: Facts) -> str:
+    """Rung R0, for one whose interpreter is silent: does the process run at all? "" where it was not asked."""
+    if facts.echo_silent_s is None:
+        return ""
+    if facts.echo_silent_s >= facts.suspect_s:
+        return f"; not even its thread without the interpreter answers, for {facts.echo_silent_s:.1f} s"
+    return "; its thread without the interpreter answers, so the process runs"
+
+
 def cpu_words(facts: Facts) -> str:
     return "CPU unknown" if facts.cpu is None else f"CPU {facts.cpu:.0%} of one core"
 
@@ -73,7 +84,10 @@ def good_words(facts: Facts) -> str:
         parts.append(f"{facts.handled} messages in {facts.handled_s:.0f} s")
     elif any(actor.works for actor in facts.actors):
         parts.append("work was finished a moment ago")
-    parts.extend(f"{promise.topic} is fresh" for promise in facts.kept)
+    topics = tuple(dict.fromkeys(promise.topic for promise in facts.kept))
+    if topics:
+        more = f" and {len(topics) - TOPICS_MOST} more" if len(topics) > TOPICS_MOST else ""
+        parts.append(f"{', '.join(topics[:TOPICS_MOST])}{more} {'is' if len(topics) == 1 else 'are'} fresh")
     if not parts and facts.actors:
         parts.append("idle, every loop turns")
     if facts.answers:
