@@ -31,7 +31,7 @@ OUTCOMES = {  # nothing is touched, and that is the deed
     Action.SHED: "it has more than it can do, nothing is restarted for it",
     Action.ALERT: "a person is told",
 }
-OrderInside = Callable[[Verb, str], dict[str, Any] | Later]
+OrderInside = Callable[[Verb, str, str], dict[str, Any] | Later]
 QUIET = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY, VerdictKind.STARTING, VerdictKind.STOPPED})
 
 
@@ -86,7 +86,7 @@ class Convictions:
         if not group or not verdict.actor or verdict.actor == verdict.name:
             self._renew(verdict, life, now)
             return
-        answer = self._order_inside(Verb.RESTART, verdict.actor)
+        answer = self._order_inside(Verb.RESTART, verdict.actor, f"{verdict.cause}: {verdict.reason}")
         if isinstance(answer, dict) and not answer["ok"]:
             self._say(verdict, life, now, outcome=f"{verdict.actor} cannot be restarted alone: {answer['text']}")
         else:

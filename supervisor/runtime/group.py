@@ -28,6 +28,7 @@ from random import Random
 
 import msgspec
 
+from supervisor.admin import WHY
 from supervisor.events import Cause, Supervision, SupervisionKind, supervision
 from supervisor.evidence import crash, vitals
 from supervisor.moves import (
@@ -126,8 +127,8 @@ class Group:
         self._tell(Shutdown(reason, within_s))
 
     def obey(self, word: link.Command) -> None:
-        """An operator's order; answered in the same turn."""
-        self._tell(Order(word.order_id, word.verb, word.name))
+        """An order, answered in the same turn."""
+        self._tell(Order(word.order_id, word.verb, word.name, word.why or WHY))
 
     def convict(self, word: link.Convict) -> None:
         """The root's judge has two witnesses that this actor hangs: no patience is left. Unknown here, all end."""

@@ -119,8 +119,8 @@ class Inside:
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
-    def order(self, verb: Verb, name: str) -> dict[str, Any] | Later:
-        """The answer to an order for `name`, a unit inside some node; mostly a later one."""
+    def order(self, verb: Verb, name: str, why: str = "") -> dict[str, Any] | Later:
+        """The answer to an order for `name`, a unit inside some node; mostly a later one. `why`: not an operator's."""
         node = self._homes[name]
         life = self._lives.get(node)
         if life is None or life.line is None or not life.hello:
@@ -132,7 +132,7 @@ class Inside:
             return _unknown(name, f"{WAITING_MOST} orders wait for nodes already; it was not passed on")
         self._count += 1
         id = f"inside-{self._count}"
-        if not link.send(life.line, link.Command(order_id=id, verb=verb, name=name)):
+        if not link.send(life.line, link.Command(order_id=id, verb=verb, name=name, why=why)):
             return _unknown(name, f"its node {node} takes no words; the order was not passed on")
         answer = Later()
         self._orders[id] = _Order(life, verb, name, answer)

@@ -96,11 +96,12 @@ class Obeyed(Word, frozen=True, kw_only=True):
 
 
 class Command(Word, frozen=True, kw_only=True):
-    """An operator's order for an actor inside."""
+    """An order for an actor inside; an operator's, or the root's own with its reason (`why`)."""
 
     order_id: str
     verb: Verb
     name: str
+    why: str = ""
 
 
 class Convict(Word, frozen=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 The picture: somebody goes round the benches and asks each worker what two and two is. A question waits for its answer
 before the next one is put, so a worker who does not answer is not buried in questions; and one who visibly sleeps is
-not asked at all, because that he does not answer is known.
+not asked at all, because that he does not answer is known. A question that nobody can answer any more (its actor was
+started again over it) is put once more, and the silence is counted from the first one.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from supervisor.runtime.life import Life
 from supervisor.spec import Canary, ChildSpec, NodeStart, members
 from supervisor.verdict.evidence import CanarySample
 
+LOST_AFTER = 2.0  # times its timeout: the question is put again
+
 
 class _Asked(msgspec.Struct, kw_only=True):
     canary: Canary
     actor: str
     n: int = 0
     asked_at: float = 0.0
+    silent_since: float = 0.0  # the first question since the last answer
     answered_at: float | None = None
     ok: bool | None = None
     answer: str = ""
@@ -56,7 +60,7 @@ class Questions:
     def ask(self, now: float, life: Callable[[str], Life | None]) -> None:
         """Put what is due to whoever `life` says can be asked now."""
         for id, questions in self._of.items():
-            due = [one for one in questions if not one.waits and now - one.asked_at >= one.canary.every_s]
+            due = [one for one in questions if now - one.asked_at >= _pause_s(one)]
             asked = life(id) if due else None
             if asked is None:
                 continue
@@ -64,6 +68,8 @@ class Questions:
             for one in due:
                 self._count += 1
                 if asked.said(link.AskCanary(actor=one.actor, name=one.canary.name, n=self._count), now):
+                    if not one.waits:
+                        one.silent_since = now
                     one.n, one.asked_at, one.answered_at, one.ok = self._count, now, None, None
 
     def answered(self, id: str, word: link.CanaryAnswered, now: float) -> bool:
@@ -79,7 +85,7 @@ class Questions:
     def late(self, now: float) -> Iterator[str]:
         """Whose answer is overdue."""
         for id, questions in self._of.items():
-            if any(one.waits and now - one.asked_at > one.canary.timeout_s for one in questions):
+            if any(one.waits and now - one.silent_since > one.canary.timeout_s for one in questions):
                 yield id
 
     def samples(self, id: str) -> tuple[CanarySample, ...]:
@@ -87,7 +93,7 @@ class Questions:
         return tuple(
             CanarySample(
                 name=one.canary.name,
-                asked_at=one.asked_at,
+                asked_at=one.silent_since if one.waits else one.asked_at,
                 answered_at=one.answered_at,
                 ok=one.ok,
                 answer=one.answer,
@@ -99,6 +105,10 @@ class Questions:
             for one in self._of.get(id, ())
             if one.n
         )
+
+
+def _pause_s(one: _Asked) -> float:
+    return max(one.canary.every_s, LOST_AFTER * one.canary.timeout_s) if one.waits else one.canary.every_s
 
 
 def _declared(spec: ChildSpec) -> Iterator[tuple[str, Canary]]:

@@ -110,3 +110,10 @@ class Audience(Actor):
 
     def handle(self, message: Message) -> None:
         self.ctx.progress("heard")
+
+
+class Forgetful(Diarist):
+    """In its first life it has lost what it should know."""
+
+    def canary(self, name: str) -> str:
+        return "no idea" if self.ctx.incarnation == 1 else super().canary(name)

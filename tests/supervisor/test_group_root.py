@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.spec import Backoff, ChildSpec, member, node
+from supervisor.spec import Backoff, Canary, ChildSpec, member, node
 from supervisor.words import Strategy
 from tests.supervisor.test_monitors import downs, watchman
 from tests.supervisor.toys import Worker, house, toy
@@ -106,3 +106,24 @@ def test_a_hung_actor_inside_is_convicted_by_name_and_its_node_is_replaced(tmp_p
         assert "a 1 terminate" in (tmp_path / "diary").read_text()
         assert home.child("a")["incarnation"] == home.child("stuck")["incarnation"] == 2
         assert home.child("b")["incarnation"] == home.child("c")["incarnation"] == 1
+
+
+def test_one_actor_that_answers_wrongly_is_started_again_alone_and_its_process_lives_on(tmp_path: Path) -> None:
+    asked = {"canaries": (Canary(name="ping", expect="lost hears ping", every_s=0.2),), "backoff": FAST}
+    lost = member("lost", f"{TOYS}:Forgetful", spec=asked, diary=str(tmp_path / "diary"))
+    pool = node("pool", Strategy.ONE_FOR_ONE, [diarist(tmp_path, "a"), lost], spec={"hang_after_s": 1.0}, intensity=100)
+    with house(tmp_path, pool, toy("b", Worker)) as home:
+        home.start("root")
+        before = home.ready("pool", "a", "lost", "b")
+        home.until(
+            lambda: home.child("lost").get("incarnation") == 2 and home.child("lost")["ready"], "its new life", 60
+        )
+        home.until(lambda: home.child("pool")["verdict"] == "HEALTHY", "it answers rightly")
+        done = [event["done"] for event in home.events("pool", "verdict") if event["done"]]
+        assert done == ["its actor lost is restarted, the node goes on"]
+        [asked] = home.events("lost", "ordered")
+        [stopping] = home.events("lost", "stopping")
+        assert "wrong: asked ping it answers 'no idea'" in stopping["sentence"], (asked, stopping)
+        now = home.ready("pool", "a", "lost", "b")
+        assert now["pool"]["pid"] == before["pool"]["pid"]
+        assert now["pool"]["incarnation"] == now["a"]["incarnation"] == now["b"]["incarnation"] == 1

@@ -65,14 +65,27 @@ def test_a_canary_is_asked_in_its_rhythm_and_never_again_before_it_has_answered(
     questions.ask(100.0, lambda id: line)  # type: ignore[arg-type,return-value]
     assert [(word.actor, word.name) for word in line.words] == [("a", "sum")]
 
-    questions.ask(115.0, lambda id: line)  # type: ignore[arg-type,return-value]
+    questions.ask(109.0, lambda id: line)  # type: ignore[arg-type,return-value]
     assert len(line.words) == 1
     assert list(questions.late(101.0)) == []
     assert list(questions.late(103.0)) == ["a"]
-    assert not questions.answered("a", answer(line, "4"), 116.0)
-    assert (one(questions).ok, one(questions).answered_at) == (True, 116.0)
-    questions.ask(117.0, lambda id: line)  # type: ignore[arg-type,return-value]
+    assert not questions.answered("a", answer(line, "4"), 109.5)
+    assert (one(questions).ok, one(questions).answered_at) == (True, 109.5)
+    questions.ask(110.0, lambda id: line)  # type: ignore[arg-type,return-value]
     assert len(line.words) == 2
+
+
+def test_a_question_that_was_lost_is_put_once_more_and_the_silence_counts_from_the_first() -> None:
+    questions, line = asked(Canary(name="sum", expect="4", every_s=1.0, timeout_s=2.0))
+    for now in (100.0, 103.0, 104.5, 106.0, 109.0):
+        questions.ask(now, lambda id: line)  # type: ignore[arg-type,return-value]
+    assert len(line.words) == 3  # at 100, 104.5 and 109: its actor may have been started again over it
+    assert one(questions).asked_at == 100.0
+
+    lost = link.CanaryAnswered(actor="a", name="sum", n=line.words[0].n, answer="5", error="")
+    assert not questions.answered("a", lost, 110.0)  # a late answer is nobody's
+    assert not questions.answered("a", answer(line, "4"), 110.0)
+    assert one(questions).ok
 
 
 @pytest.mark.parametrize(("text", "error"), [("5", ""), ("4", "ValueError: no"), ("", "")])
