@@ -202,3 +202,15 @@ def test_the_root_loads_no_heavy_library() -> None:
     script = f"import sys, supervisor.runtime.root\nprint([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_end_is_judged_although_the_next_life_follows_at_once(tmp_path: Path) -> None:
+    with house(tmp_path, toy("a", Worker)) as home:
+        home.start("root")
+        pid = home.ready("a")["a"]["pid"]
+        home.until(lambda: home.child("a")["verdict"] == "HEALTHY", "it works")
+        os.kill(pid, signal.SIGXCPU)
+        home.until(lambda: home.child("a").get("incarnation") == 2 and home.child("a")["ready"], "the next life")
+        [judged] = [event for event in home.events("a", "verdict") if event["verdict"] == "EXHAUSTED"]
+        assert judged["cause"] == "cpu"
+        assert "killed by signal 24" in judged["sentence"]
