@@ -28,7 +28,8 @@ from supervisor.words import ExitKind, ExitReason, Restart, State
 class Line:
     """All units of one tree, the present moment, and the actions of this turn (`out`)."""
 
-    def __init__(self, cards: Cards, intent: Mapping[str, Kept]) -> None:
+    def __init__(self, cards: Cards, intent: Mapping[str, Kept], patience: float) -> None:
+        self.patience = patience
         self.cards, self.root, self.units = cards, cards.root, cards.units
         for name in intent.keys() & (self.units.keys() - {self.root.id}):
             unit, kept = self.units[name], intent[name]
@@ -125,7 +126,7 @@ class Line:
         unit.started_at = self.now
         if isinstance(unit.spec, ChildSpec):
             self.move(unit, State.STARTING)
-            unit.due_at = self.now + unit.spec.start_timeout_s
+            unit.due_at = self.now + unit.spec.start_timeout_s * self.patience
             self.report(SupervisionKind.STARTING, unit)
             self.out += [Start(unit.id, unit.path, unit.incarnation, unit.spec), Wake(unit.id, unit.due_at)]
             return

@@ -87,8 +87,9 @@ class Tree:
     """One whole tree. `handle` is all there is to it; `children` is what people look at.
 
     `incarnations` lets a root that was itself restarted go on counting, `intent` keeps down what was kept down,
-    `remembered` brings back the children of dynamic supervisors that remember (`Remember`). Raises `InvalidSpec` with
-    every fault of the spec at once.
+    `remembered` brings back the children of dynamic supervisors that remember (`Remember`). `patience`: times its
+    `start_timeout_s` a child may take to its ready; more than 1 where a judge watches starts and tells one that moves
+    from one that hangs, so that the timer is the last resort. Raises `InvalidSpec` with every fault of the spec.
     """
 
     def __init__(
@@ -98,10 +99,11 @@ class Tree:
         incarnations: Mapping[str, int] | None = None,
         intent: Mapping[str, Kept] | None = None,
         remembered: Mapping[str, tuple[ChildSpec, ...]] | None = None,
+        patience: float = 1.0,
     ) -> None:
         if faults := specs.check(spec):
             raise InvalidSpec("; ".join(faults))
-        self._line = line = Line(Cards(spec, incarnations or {}, remembered or {}), intent or {})
+        self._line = line = Line(Cards(spec, incarnations or {}, remembered or {}), intent or {}, patience)
         self._rng = rng
         self._seen: tuple[ChildView, ...] | None = None  # the view of all, until the next event
         admin = Admin(line)
@@ -205,7 +207,8 @@ class Tree:
             unit.due_at = None
             line.move(unit, State.WAITING)
         elif isinstance(unit.spec, ChildSpec):
-            line.convict(unit, ExitKind.START_TIMEOUT, f"not ready within {unit.spec.start_timeout_s:g} s")
+            within_s = unit.spec.start_timeout_s * line.patience
+            line.convict(unit, ExitKind.START_TIMEOUT, f"not ready within {within_s:g} s")
 
     def _shutdown(self, event: Shutdown) -> None:
         line = self._line

@@ -44,6 +44,7 @@ from supervisor.runtime.process import ExitStatus
 from supervisor.spec import ChildSpec, ProgramStart, SupervisorSpec
 from supervisor.tree import Tree
 from supervisor.verdict.fingerprint import told_apart
+from supervisor.verdict.timing import SEEDS
 from supervisor.words import CrashRecord, ExitReason
 
 
@@ -105,7 +106,7 @@ class Runner:
         intent: Mapping[str, Kept] | None = None,
         remembered: Mapping[str, tuple[ChildSpec, ...]] | None = None,
     ) -> None:
-        self.tree = Tree(spec, rng, incarnations, intent, remembered)
+        self.tree = Tree(spec, rng, incarnations, intent, remembered, SEEDS.start_cap)
         self.lives: dict[str, Life] = {}
         self.answers: dict[str, Answer] = {}
         self._loop, self._owner = loop, owner

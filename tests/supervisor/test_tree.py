@@ -78,6 +78,14 @@ def test_a_start_that_takes_too_long_is_killed_and_counts_as_a_failure() -> None
     assert world.view("b").restarts_in_window == 1
 
 
+def test_where_a_judge_watches_starts_the_timer_is_only_the_last_resort() -> None:
+    world = World(root(ONE, leaf("a", start_timeout_s=5.0)), patience=10.0).boot("none")
+    world.wait(49.9)
+    assert world.state("a") is State.STARTING
+    world.wait(0.2)
+    assert world.since(0) == ["start a 1", "kill a 1"]
+
+
 def test_an_early_timer_is_asked_again() -> None:
     world = abc(start_timeout_s=5.0).boot("a")
     assert world.tell(Due("b")) == [Wake("b", world.now + 5.0)]

@@ -76,8 +76,9 @@ class World:
         seed: int = 0,
         incarnations: dict[str, int] | None = None,
         remembered: dict[str, tuple[ChildSpec, ...]] | None = None,
+        patience: float = 1.0,
     ) -> None:
-        self.tree = Tree(spec, Random(seed), incarnations or {}, remembered=remembered)
+        self.tree = Tree(spec, Random(seed), incarnations or {}, remembered=remembered, patience=patience)
         self.now = 100.0
         self.processes: dict[str, Process] = {}
         self.failing: dict[str, float] = {}  # how many of the next starts of a child fail; infinity: all
