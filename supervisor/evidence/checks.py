@@ -175,11 +175,10 @@ class Checks:
                     else:
                         failures += 1
                         if last is None or last[0] != answer.reason or asked - last[2] >= COUNTER_EVERY_S:
-                            last = (
-                                answer.reason,
-                                await counterprobe.counter(check, pid, answer, self._processes),
-                                asked,
-                            )
+                            second = answer  # of what is no process of ours there is no other route
+                            if pid:
+                                second = await counterprobe.counter(check, pid, answer, self._processes)
+                            last = (answer.reason, second, asked)
                         answer = last[1] if server is None else counterprobe.server_gone(check, pid, server, last[1])
             except Lost:
                 answer = None

@@ -28,6 +28,8 @@ from supervisor.runtime.host import Ending
 from supervisor.runtime.hosted import Hosted, Stage
 from supervisor.spec import walk
 
+TERMINATED = "SIGTERM"
+
 
 def main(boot: NodeBoot, line: socket.socket) -> int:
     """Run the node until it is asked to stop (0), an actor or its group fails (1), or the root is gone (1)."""
@@ -49,7 +51,7 @@ class _Node:
         if not link.send(self.line, link.Hello(pid=os.getpid())):
             return 1  # given up before it was born: its successor may be on its way, so it may not act
         os.environ[holders.UNIT] = holders.mark(boot.home, boot.name, boot.incarnation)  # for all it starts
-        signal.signal(signal.SIGTERM, lambda *_: self._ask_to_stop("SIGTERM"))
+        signal.signal(signal.SIGTERM, lambda *_: self._ask_to_stop(TERMINATED))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         stacks = self.home / "logs" / f"{boot.name.replace(':', '_')}.stacks"
         crash.install_dump(stacks)
@@ -88,6 +90,9 @@ class _Node:
             self.last_words(Ending(boot.name, phase, error, ""))
             return 1
         lock.release()
+        if self.stop_reason == TERMINATED:  # in order, and yet by a signal: whoever waits for us is told the truth
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
         return code
 
     def last_words(self, ending: Ending) -> None:

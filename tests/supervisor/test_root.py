@@ -214,3 +214,13 @@ def test_an_end_is_judged_although_the_next_life_follows_at_once(tmp_path: Path)
         [judged] = [event for event in home.events("a", "verdict") if event["verdict"] == "EXHAUSTED"]
         assert judged["cause"] == "cpu"
         assert "killed by signal 24" in judged["sentence"]
+
+
+def test_a_node_that_is_terminated_from_outside_ends_in_order_and_by_that_signal(tmp_path: Path) -> None:
+    with house(tmp_path, toy("a", Worker)) as home:
+        home.start("root")
+        pid = home.ready("a")["a"]["pid"]
+        os.kill(pid, signal.SIGTERM)
+        home.until(lambda: home.child("a").get("incarnation") == 2 and home.child("a")["ready"], "the next life")
+        why = home.client.ask("why", name="a")
+        assert (why["last_exit"]["kind"], why["last_exit"]["sentence"]) == ("killed", "killed by signal 15")
