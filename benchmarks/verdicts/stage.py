@@ -21,12 +21,14 @@ from typing import Any, TypeVar
 
 from benchmarks.verdicts.simulator import Simulator
 from supervisor.runtime.client import Client, Unreachable
+from supervisor.runtime.process import state_of
 
 T = TypeVar("T")
 POLL_S = 0.02
 TAKEN_POLL_S = 0.002
 SETUP_S = 45.0  # unscaled, real: how long a scene may take to set up on a loaded machine
 LONGEST_ASK_S = 2.0
+GONE = ("", "Z", "X")
 BURN = "import os\np = os.getppid()\nwhile os.getppid() == p:\n    for _ in range(200000): pass"  # ends with its parent
 
 
@@ -80,13 +82,15 @@ class Stage:
         """The first true answer of `look`; `within_s` is real time, a scene takes what it takes.
 
         Raises:
-            StageFault: not within that time.
+            StageFault: not within that time, or the root has ended.
         """
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             found = look()
             if found:
                 return found
+            if self.root_pid and state_of(self.root_pid) in GONE:
+                raise StageFault(f"the root has ended; waited for: {what}")
             time.sleep(POLL_S)
         raise StageFault(f"not within {within_s:g} s: {what}")
 
