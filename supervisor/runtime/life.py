@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from supervisor.evidence import holders
-from supervisor.runtime import link, process
+from supervisor.runtime import link
 from supervisor.runtime.loop import Loop, Timer
 from supervisor.runtime.process import ExitStatus, Process
 from supervisor.spec import ChildSpec, NodeStart
@@ -177,8 +177,7 @@ class Life:
     def _say_stop(self) -> None:
         if self.process is None:
             return  # at birth
-        if process.state_of(self.process.pid) in ("T", "t"):
-            self.resume()
+        self.resume()  # also one that was told to stop an instant ago and does not show it yet
         told = self.line is not None and link.send(self.line, link.StopNode(reason=self.stopped_for))
         if not told:
             self._signal(signal.SIGTERM)
