@@ -39,6 +39,7 @@ from supervisor.words import OnExhausted, Restart, State, Strategy
 from tests.supervisor.toys import Beat, House
 
 ONE, ALL, REST = Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE
+HANG_AFTER_S = 2.0
 RESTING = {State.READY, State.STOPPED, State.QUARANTINED}
 MISSES = ("no process", "gone already", "does not read", "nobody is")
 QUICK = Backoff(initial_s=0.02, cap_s=0.2, reset_after_s=2.0)
@@ -79,7 +80,7 @@ def ward(folder: Path) -> SupervisorSpec:
     common = {"budget": Budget(intensity=1000), "backoff": QUICK, "shutdown_s": 2.0}
 
     def alone(name: str, restart: Restart = Restart.PERMANENT, **fields: Any) -> ChildSpec:
-        spec = {"restart": restart, "hang_after_s": 2.0, **common, **fields}
+        spec = {"restart": restart, "hang_after_s": HANG_AFTER_S, **common, **fields}
         return child(name, f"{__name__}:Patient", spec=spec, folder=str(folder))
 
     def roommate(name: str) -> ChildSpec:
@@ -104,7 +105,7 @@ def ward(folder: Path) -> SupervisorSpec:
         some("quartet", ALL, alone("q1"), alone("q2"), alone("q3", transient), alone("q4", temporary)),
         some("chain", REST, alone("c1"), alone("c2"), alone("c3", transient), alone("c4"), alone("c5")),
         some("nest", REST, alone("n1"), inner, alone("n2")),
-        node("room", REST, room, spec={"hang_after_s": 2.0, **common}, intensity=1000),
+        node("room", REST, room, spec={"hang_after_s": HANG_AFTER_S, **common}, intensity=1000),
         some("few", ONE, *(alone(f"f{n}", budget=Budget(intensity=2, period_s=5.0)) for n in range(1, 3))),
         some("tight", ONE, alone("t1"), alone("t2"), intensity=3, period_s=5.0, on_exhausted=OnExhausted.ESCALATE),
         some("programs", ONE, program("p1", permanent), program("p2", permanent), program("p3", transient)),
@@ -268,7 +269,7 @@ class Poltergeist:
         return {entry["name"]: entry for entry in self.home.status().get("children", [])}
 
     def settled(self, within_s: float = 60.0) -> dict[str, dict[str, Any]]:
-        """Everybody ready, stopped or parked, no wish left open, and so for half a second."""
+        """Everybody ready, stopped or parked, no wish left open, and so for longer than one that hangs goes unseen."""
 
         def look() -> dict[str, dict[str, Any]] | None:
             entries = self.entries()
@@ -281,7 +282,7 @@ class Poltergeist:
         while time.monotonic() < deadline:
             now, entries = time.monotonic(), look()
             calm_since = None if entries is None else calm_since or now
-            if entries is not None and calm_since is not None and now - calm_since > 0.5:
+            if entries is not None and calm_since is not None and now - calm_since > HANG_AFTER_S + 0.5:
                 return entries
             time.sleep(0.05)
         raise AssertionError(f"the ward did not come to rest within {within_s:g} s\n{self.tell()}")
