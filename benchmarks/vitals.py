@@ -54,18 +54,21 @@ class BareHost(Host):
                     if type(message) is CanaryAsked:
                         self._answer(message)
                     elif type(message) is not Down or self._tx.monitors.expects(message):
-                        self._handle(message, None)
+                        self._take(message, None)
             hear, handle = self._tx.hear, self._handle
             for frame in batch.frames:
                 if self._inbox.stopping:
                     break
                 for envelope in hear(frame):
                     if envelope.body.delivery is Delivery.LATEST or self._tx.is_fresh(envelope):
-                        handle(envelope.body, envelope)
+                        handle(envelope.body, envelope, 0)
             self._tx.commit()
         self._tx.beat()
 
-    def _handle(self, message: Message, envelope: Envelope | None) -> None:
+    def _take(self, message: Message, envelope: Envelope | None) -> None:
+        self._handle(message, envelope, 0)
+
+    def _handle(self, message: Message, envelope: Envelope | None, now_ns: int) -> None:
         every = envelope if envelope is not None and message.delivery is Delivery.EVERY else None
         mark = self._tx.take(envelope)
         try:

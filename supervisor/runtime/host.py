@@ -41,6 +41,7 @@ from supervisor.runtime.transaction import Transaction
 from supervisor.system import CanaryAsked, Down
 
 ANSWER_MOST = 500  # characters of a canary's answer
+LAG_NS = 100_000  # the dials of a batch from the wire are at most so old
 TIMED_EACH = 15  # a mask: of sixteen turns one is timed
 _now_ns = time.monotonic_ns  # the hot path looks nothing up twice
 
@@ -163,7 +164,7 @@ class Host(pykka.ThreadingActor):
                 if self._inbox.stopping:
                     break
                 if self._tx.is_fresh(envelope):
-                    self._handle(envelope.body, envelope)
+                    self._take(envelope.body, envelope)
             self._tx.commit()
             self._dials[IN_HAND_SINCE] = 0
         except BaseException as error:  # noqa: BLE001  contained: SystemExit here would stop every actor of the process
@@ -201,14 +202,8 @@ class Host(pykka.ThreadingActor):
                     if type(message) is CanaryAsked:
                         self._answer(message)
                     elif type(message) is not Down or self._tx.monitors.expects(message):
-                        self._handle(message, None)
-            hear, handle = self._tx.hear, self._handle
-            for frame in batch.frames:
-                if self._inbox.stopping:
-                    break
-                for envelope in hear(frame):
-                    if envelope.body.delivery is Delivery.LATEST or self._tx.is_fresh(envelope):
-                        handle(envelope.body, envelope)
+                        self._take(message, None)
+            self._hear_all(batch)
             self._tx.commit()
             dials[IN_HAND_SINCE] = 0
             if begun_ns:
@@ -224,6 +219,28 @@ class Host(pykka.ThreadingActor):
         if out != self._out:
             dials[OUT] = self._out = out
 
+    def _hear_all(self, batch: Batch) -> None:
+        """What came by wire. This is the hot path: the dials follow at most `LAG_NS` behind, so a flood of quick ones
+        pays for a look at the clock and no more, and one that takes its time is seen from its beginning."""
+        dials, hear, handle, inbox = self._dials, self._tx.hear, self._handle, self._inbox
+        count, lag_from_ns, clock, latest = self._count, 0, _now_ns, Delivery.LATEST
+        try:
+            for frame in batch.frames:
+                if inbox.stopping:
+                    break
+                for envelope in hear(frame):
+                    body = envelope.body
+                    if body.delivery is latest or self._tx.is_fresh(envelope):
+                        now_ns = clock()
+                        if now_ns > lag_from_ns:
+                            dials[IN_HAND_SINCE] = now_ns
+                            dials[HANDLED] = count
+                            lag_from_ns = now_ns + LAG_NS
+                        handle(body, envelope, now_ns)
+                        count += 1
+        finally:
+            self._count = dials[HANDLED] = count
+
     def _show_lane(self, several: bool) -> None:
         """What of the posted ones waits now: only a batch with such a message in it can have changed that."""
         dials, waiting, dropped = self._dials, self._inbox.depth(), self._inbox.dropped
@@ -234,16 +251,21 @@ class Host(pykka.ThreadingActor):
         if dropped != self._dropped:
             dials[DROPPED] = self._dropped = dropped
 
-    def _handle(self, message: Message, envelope: Envelope | None) -> None:
+    def _take(self, message: Message, envelope: Envelope | None) -> None:
+        """One message, with all its dials."""
         dials = self._dials
-        now_ns = _now_ns()
-        dials[IN_HAND_SINCE] = now_ns
+        dials[IN_HAND_SINCE] = now_ns = _now_ns()
+        self._handle(message, envelope, now_ns)
+        self._count = count = self._count + 1
+        dials[HANDLED] = count
+
+    def _handle(self, message: Message, envelope: Envelope | None, now_ns: int) -> None:
         every = None
         if envelope is None:
             if message is self._previous:
                 self._repeats += 1
                 self._marked = True
-                dials[REPEATS] = self._repeats
+                self._dials[REPEATS] = self._repeats
             else:
                 self._previous = message
                 if self._marked:
@@ -265,8 +287,6 @@ class Host(pykka.ThreadingActor):
             raise
         if every is not None:
             self._tx.handled(every)
-        self._count = count = self._count + 1
-        dials[HANDLED] = count
 
     def _unmark(self, message: Message, now_ns: int) -> None:
         """What is rarely wanted: an input that obliges is counted, dials that a special message had set are cleared."""

@@ -177,7 +177,7 @@ def _suspicion(evidence: Evidence, facts: Facts) -> Finding | None:
             actor=worst.name,
         )
     unseen = [actor for actor in facts.actors if not actor.turned]
-    if unseen:
+    if unseen and not facts.kept:  # an output is more than a turn
         return Finding(
             kind=VerdictKind.UNSURE,
             cause="not-seen-yet",

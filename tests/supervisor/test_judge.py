@@ -195,6 +195,7 @@ LIVE = [
     ("check only", {"vitals": False}, {"ping": Ping(), "checks": (PASSING,)}, VerdictKind.HEALTHY, "", Action.NONE),
     ("red check only", {"vitals": False}, {"ping": Ping(), "checks": (UNEXPLAINED,)}, VerdictKind.UNSURE, "check-unexplained", Action.NONE),
     ("wrong check only", {"vitals": False}, {"ping": Ping(), "checks": (WRONG_PORT,)}, VerdictKind.CHECK_FAULT, "wrong port", Action.STRIP_CHECK),
+    ("produces, and was not seen to turn yet", {"watched_s": 0.5, "stuck_s": 1.0}, {"promises": (FRESH,), "state_since": NOW, "observer": Observer(valid_since=NOW)}, VerdictKind.HEALTHY, "idle", Action.NONE),
     ("a shell whose program has ended", {"vitals": False}, {"ping": Ping(), "checks": (SERVER_GONE,)}, VerdictKind.CONFLICT, "wrapper", Action.ALERT),
     ("promise only", {"vitals": False}, {"ping": Ping(), "promises": (BROKEN,)}, VerdictKind.DEGRADED, "stale", Action.NONE),
     # --- we cannot tell, and it is our fault
