@@ -112,7 +112,8 @@ def writer(home: Path, in_batch: int) -> tuple[float, float]:
     ticks = [msgspec.structs.replace(TICK, book_seq=n) for n in range(COUNT)]
     said = [Envelope(1, "feed", 1, n, now, now, Provenance.SYNTHETIC, "", "", tick) for n, tick in enumerate(ticks)]
     frames: list[Any] = [(one,) for one in said]
-    batches = [Batch(None, [], frames[n : n + in_batch]) for n in range(0, COUNT, in_batch)]
+    parts = [frames[n : n + in_batch] for n in range(0, COUNT, in_batch)]
+    batches = [Batch(None, [], tuple(part) if in_batch == 1 else part) for part in parts]  # as the inbox gives them
     pairs = [(ours.run(batches, COUNT), raw.run(batches, COUNT)) for _ in range(ROUNDS)]
     return min(a for a, _ in pairs), min(b for _, b in pairs)
 

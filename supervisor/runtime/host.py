@@ -203,7 +203,13 @@ class Host(pykka.ThreadingActor):
                         self._answer(message)
                     elif type(message) is not Down or self._tx.monitors.expects(message):
                         self._take(message, None)
-            self._hear_all(batch)
+            if type(batch.frames) is not tuple:
+                self._hear_all(batch)
+            else:  # a lone one: nothing to be spared
+                for frame in batch.frames:
+                    for envelope in self._tx.hear(frame):
+                        if envelope.body.delivery is Delivery.LATEST or self._tx.is_fresh(envelope):
+                            self._take(envelope.body, envelope)
             self._tx.commit()
             dials[IN_HAND_SINCE] = 0
             if begun_ns:
