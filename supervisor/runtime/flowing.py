@@ -26,8 +26,6 @@ class _Reading(msgspec.Struct, frozen=True):
     taken: int
     given: int
     progressed: int
-    passed: int = 0
-    refused: int = 0
 
 
 class Flowing:
