@@ -57,7 +57,6 @@ Array = npt.NDArray[np.float32]
 
 _PACK = Struct(f"{WIDTH}f").pack_into
 _sqrt = math.sqrt
-_INF = math.inf
 _A1 = 1.0 - math.exp(-0.1 / 1.0)  # weight of one slot in an average of 1, 5, 10, 20, 30 s
 _A5 = 1.0 - math.exp(-0.1 / 5.0)
 _A10 = 1.0 - math.exp(-0.1 / 10.0)
@@ -65,6 +64,7 @@ _A20 = 1.0 - math.exp(-0.1 / 20.0)
 _A30 = 1.0 - math.exp(-0.1 / 30.0)
 _SQRT10 = _sqrt(10.0)  # slots of 0.1 s in a second
 _BPS = 1e4
+_LEAST, _MOST, _MOST_BPS = 1e-12, 1e15, 1e6  # within these every number of a row is finite
 
 
 class BadTick(ValueError):
@@ -122,19 +122,22 @@ class Features:
     def update(self, tick: Tick, at_ns: int, basis_bps: float | None = None) -> None:
         """Take a tick of event time `at_ns`, and the basis in bps if there is a fresh reading of it.
 
-        Raises `BadTick` for what is no book. A silence over 2 s, or time running backwards as far, resets.
+        Raises `BadTick` for what is no book, or a basis that is none. What passes makes finite rows only, so the models
+        need not be guarded against NaN tick by tick. A silence over 2 s, or time running backwards as far, resets.
         """
         if not (
-            0.0 < tick.bid < tick.ask < _INF
+            _LEAST < tick.bid < tick.ask < 2.0 * tick.bid < _MOST
             and tick.bid_size >= 0.0 <= tick.ask_size
             and tick.bid_depth >= 0.0 <= tick.ask_depth
             and tick.bought >= 0.0 <= tick.sold
             and tick.bid_size + tick.ask_size + tick.bid_depth + tick.ask_depth + tick.bought + tick.sold < 1e30
+            and (basis_bps is None or -_MOST_BPS <= basis_bps <= _MOST_BPS)
         ):
             raise BadTick(
                 f"{tick.venue} {tick.symbol}: bid {tick.bid!r} x {tick.bid_size!r} (depth {tick.bid_depth!r}), ask"
                 f" {tick.ask!r} x {tick.ask_size!r} (depth {tick.ask_depth!r}), bought {tick.bought!r}, sold"
-                f" {tick.sold!r} is no book (wanted 0 < bid < ask and finite quantities from 0); the tick is ignored"
+                f" {tick.sold!r}, basis {basis_bps!r} bps is no book (wanted 0 < bid < ask < twice the bid, finite"
+                f" quantities from 0 and a basis within {_MOST_BPS:g} bps); the tick is ignored"
             )
         slot = at_ns // SLOT_NS
         ahead = slot - self._slot

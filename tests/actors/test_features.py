@@ -29,7 +29,8 @@ T0 = 1_790_000_000_000_000_000
 NO_BOOK: list[dict[str, Any]] = [
     {"bid": 0.0}, {"bid": -1.0}, {"bid": math.nan}, {"ask": math.nan}, {"ask": math.inf}, {"bid": 101.0, "ask": 100.0},
     {"bid": 100.0, "ask": 100.0}, {"bid_size": math.nan}, {"ask_size": math.inf}, {"bid_depth": -1.0},
-    {"bought": math.nan}, {"sold": -0.5}, {"ask_depth": 1e300},
+    {"bought": math.nan}, {"sold": -0.5}, {"ask_depth": 1e300}, {"ask": 200.0}, {"ask": 1e50}, {"bid": 1e300, "ask": 1.1e300},
+    {"bid": 5e-324, "ask": 6e-324},
 ]  # fmt: skip
 
 
@@ -245,26 +246,39 @@ def test_the_basis_is_its_distance_from_its_own_average_and_says_when_it_is_unkn
     assert (row(made)["basis_gap_bps"], row(made)["basis_known"]) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("basis", [math.nan, math.inf, -1e7])
+def test_a_basis_that_is_no_number_of_basis_points_is_refused_and_does_not_stay_in_its_average(basis: float) -> None:
+    made = fed(walk(150), basis=-4.0)
+    with pytest.raises(BadTick, match="a basis within"):
+        made.update(tick(bid=64000.0, ask=64001.0), T0 + 150 * SLOT_NS, basis)
+    made.update(walk(1)[0], T0 + 150 * SLOT_NS, -4.0)
+    assert row(made)["basis_gap_bps"] == pytest.approx(0.0, abs=1e-5)
+
+
 @given(
     st.lists(
         st.tuples(
             st.integers(min_value=-3, max_value=40),  # tenths of a slot forward
-            st.floats(min_value=1e-8, max_value=1e9),
-            st.floats(min_value=0.0, max_value=1e9),
-            st.one_of(st.none(), st.floats(min_value=-1e6, max_value=1e6)),
+            st.one_of(st.floats(min_value=1e-8, max_value=1e9), st.floats()),
+            st.one_of(st.just(1.001), st.floats()),
+            st.one_of(st.floats(min_value=0.0, max_value=1e9), st.floats()),
+            st.one_of(st.none(), st.floats(min_value=-1e6, max_value=1e6), st.floats()),
         ),
         max_size=200,
     )
 )
-def test_whatever_books_come_the_answers_are_finite_and_bounded(steps: list[tuple[int, float, float, Any]]) -> None:
+def test_whatever_books_come_the_answers_are_finite_and_bounded(
+    steps: list[tuple[int, float, float, float, Any]],
+) -> None:
     made, at_ns = Features(), T0
-    for forward, bid, size, basis in steps:
+    for forward, bid, spread, size, basis in steps:
         at_ns += forward * SLOT_NS // 4
         try:
-            made.update(tick(bid=bid, ask=bid * 1.001, bid_size=size, bid_depth=size), at_ns, basis)
+            made.update(tick(bid=bid, ask=bid * spread, bid_size=size, bid_depth=size), at_ns, basis)
         except BadTick:
             continue
         assert np.isfinite(made._rows[(made.slots - 1) % WINDOW]).all()
+        assert np.isfinite(made._windows[(made.slots - 1) % WINDOW]).all()
     inputs = made.inputs()
     if inputs is not None:
         values = dict(zip(SCHEMA, inputs[0][0].tolist(), strict=True))

@@ -202,14 +202,16 @@ def test_a_retrained_member_under_an_old_manifest_is_refused_by_its_golden_answe
         Predictor.load(shipped)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("where", ["features", "window"])
-def test_inputs_that_are_not_finite_are_refused_before_any_model_is_asked(value: float, where: str) -> None:
+def test_a_number_that_is_not_finite_is_noticed_at_whichever_place_it_stands(value: float, where: str) -> None:
     predictor = Predictor.load(SHIPPED)
-    row, window = inputs()
-    (row if where == "features" else window).flat[-1] = value
-    with pytest.raises(BadInput, match="the models are not asked"):
-        predictor.run(row, window)
+    places = {"features": 16, "window": 64 * 16}[where]
+    for place in range(places):
+        row, window = inputs()
+        (row if where == "features" else window).flat[place] = value
+        with pytest.raises(BadInput, match=rf"1 of {places} {where}"):
+            predictor.run(row, window)
     assert all(answer is not None for answer in predictor.run(*inputs()))
 
 
