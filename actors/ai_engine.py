@@ -42,8 +42,8 @@ class _Instrument:
         self.basis_until_s = 0.0  # monotonic
         self.signalled_ns: dict[Action, int] = {}  # event time of the last signal per side
         self.held_at_s = float("-inf")  # monotonic, of the last published HOLD
-        self.counts: Counter[Action] = Counter()
-        self.holds: Counter[str] = Counter()
+        self.signals: Counter[Action] = Counter()
+        self.holds: Counter[str] = Counter()  # by reason
         self.runs = 0  # since the last SignalCount
         self.run_s = 0.0
 
@@ -143,16 +143,16 @@ class AiEngine(Actor):
         try:
             features.update(tick, at_ns, instrument.basis_bps if now_s <= instrument.basis_until_s else None)
             if instrument.feed or now_s - instrument.feed_at_s > self._feed_silence_s:
-                self._hold(instrument, Reason.DATA_STALE, at_ns, now_s)
+                self._hold(instrument, Reason.DATA_STALE.value, at_ns, now_s)
                 return
             inputs = features.inputs()
             if inputs is None:
-                self._hold(instrument, Reason.WARMING_UP, at_ns, now_s)
+                self._hold(instrument, Reason.WARMING_UP.value, at_ns, now_s)
                 return
             answers = self._predictor.run(*inputs)
         except (BadTick, BadInput) as error:
             self._alert(f"{instrument.venue}:{instrument.symbol}", str(error), at_ns, now_s)
-            self._hold(instrument, Reason.DATA_INVALID, at_ns, now_s)
+            self._hold(instrument, Reason.DATA_INVALID.value, at_ns, now_s)
             return
         decision = combine(answers, self._pool, (tick.ask - tick.bid) / tick.bid * 1e4)
         instrument.runs += 1
@@ -164,13 +164,13 @@ class AiEngine(Actor):
         if decision.action is Action.HOLD:
             self._hold(instrument, decision.reason, at_ns, now_s, decision)
         elif 0 <= at_ns - instrument.signalled_ns.get(decision.action, -(1 << 62)) < self._cooldown_ns:
-            self._hold(instrument, Reason.COOLDOWN, at_ns, now_s, decision)
+            self._hold(instrument, Reason.COOLDOWN.value, at_ns, now_s, decision)
         else:
             self._signal(instrument, tick, decision, answers, at_ns)
 
     def _signal(self, instrument: _Instrument, tick: Tick, decision: Decision, answers: Answers, at_ns: int) -> None:
         instrument.signalled_ns[decision.action] = at_ns
-        instrument.counts[decision.action] += 1
+        instrument.signals[decision.action] += 1
         faults = self._predictor.faults
         votes = tuple(
             Vote(model=name, abstained=faults.get(name, "no answer"))
@@ -206,8 +206,7 @@ class AiEngine(Actor):
         self, instrument: _Instrument, reason: str, at_ns: int, now_s: float, decision: Decision | None = None
     ) -> None:
         """Count it; publish it unless the last one went out a moment ago."""
-        instrument.counts[Action.HOLD] += 1
-        instrument.holds[str(reason)] += 1
+        instrument.holds[reason] += 1
         if now_s - instrument.held_at_s < self._hold_every_s:
             return
         instrument.held_at_s = now_s
@@ -215,10 +214,10 @@ class AiEngine(Actor):
             Hold(
                 venue=instrument.venue,
                 symbol=instrument.symbol,
-                reason=str(reason),
-                p_up=decision.p_up if decision else _THIRD,
-                p_flat=decision.p_flat if decision else _THIRD,
-                p_down=decision.p_down if decision else _THIRD,
+                reason=reason,
+                p_up=_THIRD if decision is None else decision.p_up,
+                p_flat=_THIRD if decision is None else decision.p_flat,
+                p_down=_THIRD if decision is None else decision.p_down,
                 event_ns=at_ns,
             ),
             event_ns=at_ns,
@@ -232,7 +231,7 @@ class AiEngine(Actor):
             return
         instrument.feed = f"{state.status}: {state.reason}"
         instrument.features.reset()  # what comes after a gap does not continue what was before
-        self._hold(instrument, Reason.DATA_STALE, self.ctx.envelope().event_ns, now_s)
+        self._hold(instrument, Reason.DATA_STALE.value, self.ctx.envelope().event_ns, now_s)
 
     def _take_reading(self, reading: CrossReading) -> None:
         basis = reading.basis_bps
@@ -251,9 +250,9 @@ class AiEngine(Actor):
                 SignalCount(
                     venue=instrument.venue,
                     symbol=instrument.symbol,
-                    buy=instrument.counts[Action.BUY],
-                    sell=instrument.counts[Action.SELL],
-                    hold=instrument.counts[Action.HOLD],
+                    buy=instrument.signals[Action.BUY],
+                    sell=instrument.signals[Action.SELL],
+                    hold=instrument.holds.total(),
                     hold_reasons=dict(instrument.holds),
                     inference_us=instrument.run_s / instrument.runs * 1e6 if instrument.runs else 0.0,
                 )

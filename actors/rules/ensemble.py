@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+
+import msgspec
 
 from actors.messages.signals import Action
 
@@ -43,6 +44,7 @@ class Pool:
     cost_bps: float  # fees of a round trip; the spread is added per decision
     quorum: int = 3
     quorum_weight: float = 0.6  # share of all weight
+    least_weight: float = field(init=False)  # the same as a weight
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the term, for terms no vote can be held under."""
@@ -56,9 +58,11 @@ class Pool:
         for name in ("move_up_bps", "move_down_bps", "cost_bps"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"ensemble {name} {getattr(self, name)}: wanted a finite number from 0")
+        # a tenth of a millionth forgives the rounding of 0.2 + 0.2 + 0.2 against 0.6
+        object.__setattr__(self, "least_weight", self.quorum_weight * sum(self.weights) - 1e-7)
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What was decided. `reason` is "" for BUY and SELL. Without quorum there is no opinion: the shares are thirds."""
 
     action: Action
@@ -96,8 +100,7 @@ def combine(answers: Sequence[Probabilities | None], pool: Pool, spread_bps: flo
             up += weight * p_up
             flat += weight * p_flat
             down += weight * p_down
-    # a tenth of a millionth forgives the rounding of 0.2 + 0.2 + 0.2 against 0.6
-    if voters < pool.quorum or voting <= 0.0 or voting < pool.quorum_weight * sum(weights) - 1e-7:
+    if voters < pool.quorum or voting <= 0.0 or voting < pool.least_weight:
         return Decision(_HOLD, _NO_QUORUM, _THIRD, _THIRD, _THIRD, 0.0, 0.0, 0.0)
     up /= voting
     flat /= voting

@@ -20,13 +20,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from supervisor.message import Delivery, Message
 from supervisor.runtime.bus import Ear
 
 POSTED_MOST = 10_000
 TIMERS_MOST = 10_000
+_monotonic = time.monotonic
 FRAMES_MOST = 256  # frames, or posted messages, handled per batch, which is one commit
 
 
@@ -34,7 +36,7 @@ class InboxFull(RuntimeError):
     """More waits than the lane holds, and it may not be dropped: the port posts faster than its actor handles."""
 
 
-class Batch(NamedTuple):
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """One turn's work. `stop` is set when the actor is asked to end; then nothing else is in it."""
 
     stop: str | None
@@ -111,17 +113,19 @@ class Inbox:
 
     def get(self) -> Batch:
         """Waits for work at most one beat; an empty batch is the beat itself."""
-        waited = False
+        listener, waited = self._listener, False
         while True:
             if self._stop is not None:
                 reason, self._stop = self._stop, None
                 return Batch(reason, [], ())
             messages: list[Message] = []
-            timers = self._timers
-            if timers:
-                now = time.monotonic()
-                while timers and timers[0][0] <= now:
-                    messages.append(heapq.heappop(timers)[2])
+            timers, now, timeout_s = self._timers, _monotonic(), listener.beat_s
+            while timers:
+                until = timers[0][0] - now
+                if until > 0.0:
+                    timeout_s = min(timeout_s, until)
+                    break
+                messages.append(heapq.heappop(timers)[2])
             if self._signalled:
                 with self._lock:
                     messages[:0] = self._control
@@ -135,15 +139,12 @@ class Inbox:
                         messages.extend(self._kept.popleft() for _ in range(FRAMES_MOST))
                     self._signalled = bool(self._kept)
             if messages or waited:
-                frame = self._listener.first()
+                frame = listener.first()
                 return Batch(None, messages, () if frame is None else self._from(frame))
-            timeout = self._listener.beat_s
-            if timers:
-                timeout = min(timeout, max(0.0, timers[0][0] - time.monotonic()))
-            frame = self._listener.wait(timeout)  # at once when one is there already
+            frame = listener.wait(timeout_s, now)  # at once when one is there already
             if frame is not None:
                 # looking for more costs a system call on a lone tick's way; what comes meanwhile is the next batch
-                return Batch(None, [], (frame,) if self._listener.alone else self._from(frame))
+                return Batch(None, [], (frame,) if listener.alone else self._from(frame))
             waited = True
 
     def _from(self, frame: bytes) -> Iterable[bytes]:

@@ -29,8 +29,8 @@ T0 = 1_790_000_000_000_000_000
 NO_BOOK: list[dict[str, Any]] = [
     {"bid": 0.0}, {"bid": -1.0}, {"bid": math.nan}, {"ask": math.nan}, {"ask": math.inf}, {"bid": 101.0, "ask": 100.0},
     {"bid": 100.0, "ask": 100.0}, {"bid_size": math.nan}, {"ask_size": math.inf}, {"bid_depth": -1.0},
-    {"bought": math.nan}, {"sold": -0.5}, {"ask_depth": 1e300}, {"ask": 200.0}, {"ask": 1e50}, {"bid": 1e300, "ask": 1.1e300},
-    {"bid": 5e-324, "ask": 6e-324},
+    {"bought": math.nan}, {"sold": -0.5}, {"ask_depth": 1e300}, {"ask": 200.0}, {"ask": 1e50},
+    {"bid": 1e300, "ask": 1.1e300}, {"bid": 5e-324, "ask": 6e-324},
 ]  # fmt: skip
 
 
