@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from actors.latch import LOOK_EVERY_S, Latch, read_latch, write_latch
 from actors.messages.control import EssState
@@ -39,7 +38,7 @@ WARM_EVERY_S = 5.0
 ALERT_EVERY_S = 60.0
 EXIT_SECOND = 75
 
-log = structlog.get_logger("ess")
+log = records.get_logger("ess")
 
 
 class EssRefused(RuntimeError):

@@ -16,7 +16,6 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import structlog
 
 from actors.messages.orders import OrderIntent, OrderKind
 from actors.rules.orders import Outcome, VenueFill, VenueOrder, outcome_of
@@ -36,6 +35,7 @@ from actors.venues.words import (
 )
 from config import secrets
 from supervisor.message import Message
+from supervisor.runtime.log import get_logger
 
 CALL_S = 8.0  # one REST call, with ccxt's own timeout inside
 AT_ONCE = 16  # requests in flight
@@ -47,7 +47,7 @@ CLOSE_S = 2.0
 CALM_ROUNDS = 3
 SIM_KEY, SIM_SECRET = "sim-key", "sim-secret"
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class AccountPort:

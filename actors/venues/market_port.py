@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import structlog
 
 from actors.messages.market import FeedStatus
 from actors.rules import feed as rules
@@ -27,6 +26,7 @@ from actors.venues import exchange as ccxt_room
 from actors.venues.loop import LoopThread
 from actors.venues.words import BookFrame, LifeChanged, PortFailed
 from supervisor.message import Message
+from supervisor.runtime.log import get_logger
 
 LEVELS = 20
 WATCH_S = 0.25  # the watchdog's period, and the longest wait of a watch loop nobody woke
@@ -34,7 +34,7 @@ YIELD_S = 0.01  # no error path may turn without giving the loop away
 RETRY_CAP_S = 10.0
 CLOSE_S = 2.0
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class _Instrument:

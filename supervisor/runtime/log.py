@@ -25,6 +25,7 @@ MAX_BYTES = 5_000_000
 KEPT = 3
 
 Log = structlog.stdlib.BoundLogger
+get_logger = structlog.get_logger  # for everybody: who imports structlog by himself imports rich as well
 _PLACES = ("node", "incarnation", "level", "timestamp", "event")
 
 

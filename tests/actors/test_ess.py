@@ -277,3 +277,10 @@ def test_two_accounts_at_one_venue_are_both_stopped(tmp_path: Path) -> None:
     trigger(tmp_path, "test", "drill")
     assert run_foreground(tmp_path, timeout_s=30, venue=opened).state is EssState.LOCKED
     assert [(seen.key, seen.held) for seen in made] == [("a", Decimal(0)), ("b", Decimal(0))]
+
+
+def test_the_emergency_stop_carries_no_library_it_does_not_need() -> None:
+    heavy = ("numpy", "pydantic", "rich", "onnxruntime", "pykka", "zmq")
+    script = f"import sys, actors.ess\nprint([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
