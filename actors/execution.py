@@ -10,10 +10,9 @@ It does not decide what to trade or whether; it refuses what is unsigned, late, 
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from decimal import Decimal
 from typing import ClassVar
 
+from actors.books import WORDS, Books
 from actors.messages.account import Reconciled, VenueAccount
 from actors.messages.control import EssState
 from actors.messages.orders import (
@@ -53,14 +52,7 @@ BLIND_EVERY_S = 3.0  # while the user stream is down
 SOON_S = 0.3  # fills are missing, or a difference has to be looked at again
 AGAIN_CAP_S = 5.0
 ROUNDS = 3  # a difference is said when it stands this many pictures
-SETTLED_KEPT = 1_000
-TRADES_KEPT = 50_000
-OVERLAP_MS = 300_000  # trades are read again this far back
 RETRY_S = 0.5  # after "not accepted, too many requests"
-WORDS = (
-    OrderSubmitted, OrderAccepted, OrderFilled, OrderCompleted, OrderRejected, OrderCancelled, OrderExpired,
-    OrderUnknown, VenueAccount,
-)  # fmt: skip
 
 
 class ReconcileDue(Message, frozen=True, kw_only=True):
@@ -121,13 +113,8 @@ class Execution(Actor):
     ) -> None:
         self.account, self.venue, self.product, self.currency = account, venue, product, currency
         self.key = approval_key.encode() if isinstance(approval_key, str) else approval_key
-        self.orders: OrderedDict[str, Order] = OrderedDict()
-        self.expires: dict[str, int] = {}  # client order id → end of its approval
-        self.trades: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self.positions: dict[str, Decimal] = {}
-        self.by_venue_id: dict[str, str] = {}
-        self.baseline_ns: int | None = None  # fills up to here belong to a history that is not ours
-        self.newest_fill_ns = 0
+        self.books = Books(account, venue)
+        self.books.recover(self.ctx.recall(*WORDS), self.ctx.recall(OrderApproved))
         self.is_ready = False
         self.rounds = 0
         self.reconciling = False
@@ -135,44 +122,14 @@ class Execution(Actor):
         self.failures = 0
         self.stream_up = False
         self.asked: frozenset[str] = frozenset()
-        self._recover()
         self.latch: LatchPort = load(latch)(self.ctx.post, home=home)
         self.ess: EssState = self.latch.now.state
         self.port: OrdersPort = load(port)(
             self.ctx.post, account=account, product=product, symbols=tuple(symbols), currency=currency, url=url
         )
-        for venue_order_id, client_order_id in self.by_venue_id.items():
+        for venue_order_id, client_order_id in self.books.by_venue_id.items():
             self.port.learn(venue_order_id, client_order_id)
         self._reconcile()
-
-    def _recover(self) -> None:
-        for word in self.ctx.recall(*WORDS):
-            match word:
-                case OrderSubmitted() if word.intent.account == self.account:
-                    known = self.orders.get(word.client_order_id)
-                    if known is None or word.attempt > known.attempt:
-                        self.orders[word.client_order_id] = rules.submitted(word)
-                case OrderFilled() if word.account == self.account and word.venue == self.venue:
-                    self._remember_fill(word)
-                    self._fold(word.client_order_id, word)
-                case VenueAccount() if word.account == self.account:
-                    if self.baseline_ns is None:
-                        self.baseline_ns = word.at_ns
-                case OrderAccepted() if word.account == self.account:
-                    self.by_venue_id[word.venue_order_id] = word.client_order_id
-                    self._fold(word.client_order_id, word)
-                case OrderCompleted() | OrderRejected() | OrderCancelled() | OrderExpired() | OrderUnknown():
-                    self._fold(word.client_order_id, word)  # an id holds its account
-        for approval in self.ctx.recall(OrderApproved):
-            client_order_id = rules.client_order_id(approval.intent.account, approval.intent.intent_id, 1)
-            if client_order_id in self.orders:
-                self.expires[client_order_id] = approval.expires_ns
-        self._forget_settled()
-
-    def _fold(self, client_order_id: str, word: Message) -> None:
-        order = self.orders.get(client_order_id)
-        if order is not None:
-            self.orders[client_order_id] = rules.fold(order, word)
 
     # --- messages ---
 
@@ -222,16 +179,15 @@ class Execution(Actor):
             return
         now_ns = self._now_ns()
         client_order_id = rules.client_order_id(self.account, intent.intent_id, 1)
-        if client_order_id in self.orders:
+        if client_order_id in self.books.orders:
             return  # one intent, one order
         refused = rules.refusal(approval, self.key, now_ns, self.ess, self.account)
         if refused is not None:
             self._refuse(approval, client_order_id, refused, now_ns)
             return
-        self._publish(
-            OrderSubmitted(client_order_id=client_order_id, intent=intent, attempt=1, submitted_ns=now_ns), None
-        )
-        self.expires[client_order_id] = approval.expires_ns
+        word = OrderSubmitted(client_order_id=client_order_id, intent=intent, attempt=1, submitted_ns=now_ns)
+        self.ctx.publish(word)
+        self.books.submitted(word, approval.expires_ns)
         self.ctx.call(self.port.submit, client_order_id, intent)
         self.ctx.progress(f"order {client_order_id}")
 
@@ -280,7 +236,7 @@ class Execution(Actor):
         self._cancel(approval.intent.client_order_id, approval.intent.symbol, 0)
 
     def _cancel(self, client_order_id: str, symbol: str, tries: int) -> None:
-        order = self.orders.get(client_order_id)
+        order = self.books.orders.get(client_order_id)
         if order is not None and order.state in rules.FINAL:
             return
         self.ctx.call(self.port.cancel, client_order_id, symbol, order.conditional if order else False, tries)
@@ -288,7 +244,7 @@ class Execution(Actor):
     # --- answers ---
 
     def _submit_answer(self, answer: SubmitAnswer) -> None:
-        order = self.orders.get(answer.client_order_id)
+        order = self.books.orders.get(answer.client_order_id)
         if answer.order is not None:
             self._report(answer.order)
         elif order is None or order.state is not OrderState.SUBMITTED:
@@ -301,7 +257,6 @@ class Execution(Actor):
                     reason=answer.text,
                     at_ns=self._now_ns(),
                 ),
-                order,
             )
         elif answer.outcome is Outcome.RETRY:
             self.ctx.after(RETRY_S, QueryDue(client_order_id=answer.client_order_id, tries=0, resend=True))
@@ -309,7 +264,7 @@ class Execution(Actor):
             self._ask_later(answer.client_order_id, 0, answer.text)
 
     def _ask_later(self, client_order_id: str, tries: int, text: str) -> None:
-        order = self.orders[client_order_id]
+        order = self.books.orders[client_order_id]
         delay_s = rules.query_after_s(tries)
         if delay_s is not None:
             self.ctx.after(delay_s, QueryDue(client_order_id=client_order_id, tries=tries))
@@ -324,16 +279,15 @@ class Execution(Actor):
                     reason=f"asked {tries} times; last answer: {text}"[:300],
                     at_ns=self._now_ns(),
                 ),
-                order,
             )
         self._reconcile_in(BLIND_EVERY_S)
 
     def _query(self, due: QueryDue) -> None:
-        order = self.orders.get(due.client_order_id)
+        order = self.books.orders.get(due.client_order_id)
         if order is None or order.state not in (OrderState.SUBMITTED, OrderState.UNKNOWN):
             return
         if due.resend:
-            if self._now_ns() <= self.expires.get(due.client_order_id, 0):
+            if self._now_ns() <= self.books.expires.get(due.client_order_id, 0):
                 self.ctx.call(self.port.submit, due.client_order_id, order.intent)
             else:
                 self._expire(order, "the venue did not take it (too many requests, or clock) while the approval lived")
@@ -341,7 +295,7 @@ class Execution(Actor):
         self.ctx.call(self.port.find, due.client_order_id, order.intent.symbol, order.conditional, due.tries + 1)
 
     def _find_answer(self, answer: FindAnswer) -> None:
-        order = self.orders.get(answer.client_order_id)
+        order = self.books.orders.get(answer.client_order_id)
         if order is None:
             return
         if answer.order is not None:
@@ -355,7 +309,7 @@ class Execution(Actor):
 
     def _absent(self, order: Order, tries: int) -> None:
         client_order_id = order.client_order_id
-        match rules.absent(order, self._now_ns(), self.expires.get(client_order_id, 0)):
+        match rules.absent(order, self._now_ns(), self.books.expires.get(client_order_id, 0)):
             case Absent.RESEND if self.ess is EssState.INACTIVE or order.intent.reduce_only:
                 self.ctx.call(self.port.submit, client_order_id, order.intent)
             case Absent.WAIT:
@@ -368,11 +322,10 @@ class Execution(Actor):
             OrderExpired(
                 client_order_id=order.client_order_id, account=self.account, reason=reason, at_ns=self._now_ns()
             ),
-            order,
         )
 
     def _cancel_answer(self, answer: CancelAnswer) -> None:
-        order = self.orders.get(answer.client_order_id)
+        order = self.books.orders.get(answer.client_order_id)
         if answer.order is not None:
             self._report(answer.order)
         elif answer.outcome is Outcome.ABSENT:
@@ -388,59 +341,33 @@ class Execution(Actor):
     # --- the venue's reports ---
 
     def _report(self, report: VenueOrder) -> None:
-        order = self._order_of(report.client_order_id, report.venue_order_id)
+        order = self.books.order_of(report.client_order_id, report.venue_order_id)
         if order is None:
             return  # somebody else's order; its fills are told all the same
-        self._learn(report.venue_order_id, order.client_order_id)
-        self._learn(report.triggered_order_id, order.client_order_id)
+        self.books.learn(report.venue_order_id, order.client_order_id)
+        self.books.learn(report.triggered_order_id, order.client_order_id)
         order, words = rules.reported(order, report)
         self._after(order, words)
         if order.venue_filled is not None and order.filled < order.venue_filled:
             self._reconcile_in(SOON_S)  # the venue counts fills that nobody has told us
 
     def _fill(self, fill: VenueFill) -> None:
-        if (fill.symbol, fill.trade_id) in self.trades:
+        if self.books.has(fill):
             return
-        if self.baseline_ns is not None and fill.at_ns <= self.baseline_ns:
-            return
-        order = self._order_of(fill.client_order_id, fill.venue_order_id)
+        order = self.books.order_of(fill.client_order_id, fill.venue_order_id)
         word = rules.fill_word(fill, order, account=self.account, venue=self.venue)
-        self._remember_fill(word)
+        self.books.count(word)
         self.ctx.progress(f"fill {fill.trade_id}")
         if order is None:
             self.ctx.publish(word)
             return
-        self._learn(fill.venue_order_id, order.client_order_id)
+        self.books.learn(fill.venue_order_id, order.client_order_id)
         self._after(*rules.filled(order, fill, word))
 
     def _after(self, order: Order, words: list[Message]) -> None:
         for word in words:
             self.ctx.publish(word)
-        self.orders[order.client_order_id] = order
-        if words and order.settled:
-            self._forget_settled()
-
-    def _order_of(self, client_order_id: str, venue_order_id: str) -> Order | None:
-        return self.orders.get(client_order_id) or self.orders.get(self.by_venue_id.get(venue_order_id, ""))
-
-    def _learn(self, venue_order_id: str, client_order_id: str) -> None:
-        if venue_order_id:
-            self.by_venue_id[venue_order_id] = client_order_id
-
-    def _remember_fill(self, word: OrderFilled) -> None:
-        self.trades[word.symbol, word.trade_id] = None
-        while len(self.trades) > TRADES_KEPT:
-            self.trades.popitem(last=False)
-        change = rules.signed(word.side, word.quantity)
-        self.positions[word.symbol] = self.positions.get(word.symbol, rules.ZERO) + change
-        self.newest_fill_ns = max(self.newest_fill_ns, word.at_ns)
-
-    def _forget_settled(self) -> None:
-        settled = [name for name, order in self.orders.items() if order.settled]
-        for name in settled[: max(0, len(settled) - SETTLED_KEPT)]:
-            venue_order_id = self.orders.pop(name).venue_order_id
-            self.expires.pop(name, None)
-            self.by_venue_id.pop(venue_order_id, None)
+        self.books.keep(order)
 
     # --- reconciliation ---
 
@@ -453,14 +380,9 @@ class Execution(Actor):
         if self.reconciling:
             return
         self.reconciling = True
-        unsettled = tuple(
-            (order.client_order_id, order.intent.symbol, order.conditional)
-            for order in self.orders.values()
-            if not order.settled
-        )
+        unsettled = self.books.unsettled()
         self.asked = frozenset(name for name, _, _ in unsettled)
-        newest_ms = max(self.newest_fill_ns, self.baseline_ns or 0) // 1_000_000
-        self.ctx.call(self.port.reconcile, max(0, newest_ms - OVERLAP_MS), unsettled)
+        self.ctx.call(self.port.reconcile, self.books.since_ms(), unsettled)
 
     def _reconcile_in(self, delay_s: float) -> None:
         self.timer += 1
@@ -475,18 +397,18 @@ class Execution(Actor):
             return
         self.failures = 0
         self.ctx.outcome(f"venue:{self.venue}")
-        if self.baseline_ns is None:
+        if self.books.opened_ns is None:
             self._open_books(picture)
         for fill in picture.fills:
             self._fill(fill)
         for report in picture.orders:
             self._report(report)
         for client_order_id in picture.absent:
-            order = self.orders.get(client_order_id)
+            order = self.books.orders.get(client_order_id)
             if order is not None and client_order_id in self.asked and order.state not in rules.FINAL:
                 self._missing(order)
         theirs = {symbol: quantity for symbol, quantity, _ in picture.positions}
-        wrong = rules.differences(self.positions, theirs) if picture.currency and self._compares() else ()
+        wrong = rules.differences(self.books.positions, theirs) if picture.currency and self._compares() else ()
         self.rounds = self.rounds + 1 if wrong else 0
         if wrong and self.rounds < ROUNDS:
             self._reconcile_in(SOON_S)  # a fill may lie between two answers; look again before saying it
@@ -514,8 +436,8 @@ class Execution(Actor):
 
     def _open_books(self, picture: Picture) -> None:
         """The very first reconciliation of these books: what is there becomes the opening, its history is not ours."""
-        self.baseline_ns = max((fill.at_ns for fill in picture.fills), default=1)
-        self._say_account(picture, self.baseline_ns)
+        self.books.opened_ns = at_ns = max((fill.at_ns for fill in picture.fills), default=1)
+        self._say_account(picture, at_ns)
         for symbol, quantity, entry in picture.positions:
             word = OrderFilled(
                 client_order_id="opening",
@@ -528,9 +450,9 @@ class Execution(Actor):
                 price=entry,
                 fee=rules.ZERO,
                 fee_currency=self.currency,
-                at_ns=self.baseline_ns,
+                at_ns=at_ns,
             )
-            self._remember_fill(word)
+            self.books.count(word)
             self.ctx.publish(word)
 
     def _say_account(self, picture: Picture, at_ns: int) -> None:
@@ -548,12 +470,10 @@ class Execution(Actor):
             )
         )
 
-    def _publish(self, word: Message, order: Order | None) -> None:
+    def _publish(self, word: OrderRejected | OrderExpired | OrderUnknown) -> None:
+        """Say what has become of an order, and write it up."""
         self.ctx.publish(word)
-        if isinstance(word, OrderSubmitted):
-            self.orders[word.client_order_id] = rules.submitted(word)
-        elif order is not None:
-            self.orders[order.client_order_id] = rules.fold(order, word)
+        self.books.fold(word.client_order_id, word)
 
     def _now_ns(self) -> int:
         return int(self.ctx.now() * 1e9)

@@ -189,7 +189,7 @@ def test_a_stop_that_triggers_is_filled_under_the_stops_own_id(executor: Running
             break  # one on each side: with one alone the market may leave in the other direction for good
     executor.until(filled, 60.0)
     assert {(fill.side, fill.reduce_only) for fill in filled()} == {(Side.SELL, True)}
-    executor.until(lambda: executor.actor.positions[SYMBOL] == 0)
+    executor.until(lambda: executor.actor.books.positions[SYMBOL] == 0)
     assert sum(fill.quantity for fill in filled()) == Decimal("0.010")
 
 
@@ -281,7 +281,7 @@ def test_fills_that_the_lost_stream_did_not_tell_are_found_by_reconciliation(exe
     assert served.fault("abort", stream="user", product="usdm") == 1
     hand = person(served)
     hand.create_order(SYMBOL, "market", "buy", "0.030")  # nobody of ours: the fill is told all the same
-    executor.until(lambda: executor.actor.positions.get(SYMBOL) == Decimal("0.030"))
+    executor.until(lambda: executor.actor.books.positions.get(SYMBOL) == Decimal("0.030"))
     executor.until(lambda: len(executor.ctx.of(Reconciled)) > before)
     assert executor.ctx.of(Reconciled)[-1].ok
     assert len({fill.trade_id for fill in executor.ctx.of(OrderFilled)}) == len(executor.ctx.of(OrderFilled))
