@@ -73,7 +73,6 @@ class Books:
             client_order_id = rules.client_order_id(approval.intent.account, approval.intent.intent_id, 1)
             if client_order_id in self.orders:
                 self.expires[client_order_id] = approval.expires_ns
-        self._forget_settled()
 
     def submitted(self, word: OrderSubmitted, expires_ns: int) -> None:
         """A new order, on its way."""
@@ -84,12 +83,12 @@ class Books:
         """One of our orders is what this word makes of it; a word about any other is nothing to these books."""
         order = self.orders.get(client_order_id)
         if order is not None:
-            self.orders[client_order_id] = rules.fold(order, word)
+            self.keep(rules.fold(order, word))
 
     def keep(self, order: Order) -> None:
         """This is what the order has become."""
         self.orders[order.client_order_id] = order
-        if order.settled:
+        if order.settled and len(self.orders) > 2 * SETTLED_KEPT:  # seldom, since it looks at all of them
             self._forget_settled()
 
     def order_of(self, client_order_id: str, venue_order_id: str) -> Order | None:
@@ -130,6 +129,8 @@ class Books:
     def _forget_settled(self) -> None:
         settled = [name for name, order in self.orders.items() if order.settled]
         for name in settled[: max(0, len(settled) - SETTLED_KEPT)]:
-            venue_order_id = self.orders.pop(name).venue_order_id
+            del self.orders[name]
             self.expires.pop(name, None)
-            self.by_venue_id.pop(venue_order_id, None)
+        # a conditional order has a second name at the venue, that of the order it triggered
+        for venue_order_id in [one for one, name in self.by_venue_id.items() if name not in self.orders]:
+            del self.by_venue_id[venue_order_id]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actors import books as module
 from actors.books import WORDS, Books
 from actors.messages.account import VenueAccount
-from actors.messages.orders import OrderIntent, OrderKind, OrderSubmitted, Side
+from actors.messages.orders import OrderExpired, OrderIntent, OrderKind, OrderSubmitted, Side
 from actors.rules import orders as rules
 from actors.rules.orders import VenueFill, VenueOrder, VenueStatus
 from supervisor.message import Message
@@ -142,3 +142,17 @@ def test_of_settled_orders_and_of_fills_the_newest_are_kept(monkeypatch: Any) ->
     assert list(lived.books.orders) == [ORDERS[2]]
     assert lived.books.expires.keys() == lived.books.orders.keys()
     assert [lived.books.has(fill(0, t, NOW + t)) for t in (1, 2, 3)] == [False, True, True]
+
+
+def test_orders_that_all_end_without_a_fill_are_forgotten_with_every_name_of_theirs(monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "SETTLED_KEPT", 1)
+    books = Books("main", "binanceusdm")
+    for number in range(3):
+        books.submitted(submitted(number), NOW + 1)
+        books.learn(f"7{number}", ORDERS[number])
+        books.learn(f"triggered-{number}", ORDERS[number])
+        books.fold(
+            ORDERS[number], OrderExpired(client_order_id=ORDERS[number], account="main", reason="late", at_ns=NOW)
+        )
+    assert list(books.orders) == list(books.expires) == [ORDERS[2]]
+    assert set(books.by_venue_id.values()) == {ORDERS[2]}

@@ -599,6 +599,20 @@ def test_entries_are_counted_over_the_last_minute_of_market_time() -> None:
     assert isinstance(give(gate, ctx, *green_words(orders_per_minute=1), more[1])[0], OrderApproved)
 
 
+@pytest.mark.parametrize(("approved_s_later", "code"), [(59, Code.RATE_LIMIT), (3_600, None), (-61, None)])
+def test_an_approval_of_a_former_life_counts_only_within_a_minute_of_now(
+    approved_s_later: int, code: Code | None
+) -> None:
+    """A home where the market of today was traded may replay a recording of years ago."""
+    gate, ctx = a_gate()
+    (approval,) = give(gate, ctx, an_intent())
+    ended = OrderExpired(**of(an_intent()), reason="APPROVAL_EXPIRED")
+    other = replace(approval, approved_ns=NOW_NS + approved_s_later * 10**9)
+    again, after = a_gate(other, ended, words=green_words(orders_per_minute=1))
+    (said,) = give(again, after, an_intent(intent_id="m", signal_id="m"))
+    assert (said.code if isinstance(said, OrderDenied) else None) == code
+
+
 def test_a_broken_price_denies_the_entry_and_not_the_exit() -> None:
     gate, ctx = a_gate(a_fill(an_intent(intent_id="old")))
     give(gate, ctx, replace(a_tick(), ask=float("nan")))
