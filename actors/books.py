@@ -44,14 +44,18 @@ class Books:
         self.account, self.venue = account, venue
         self.orders: OrderedDict[str, Order] = OrderedDict()  # by client order id
         self.expires: dict[str, int] = {}  # client order id → end of its approval, ns
+        self._sent: dict[str, float] = {}  # client order id → monotonic time of the last request
         self.positions: dict[str, Decimal] = {}
         self.by_venue_id: dict[str, str] = {}
         self.opened_ns: int | None = None  # fills up to here belong to a history that is not ours
         self._trades: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._newest_fill_ns = 0
 
-    def recover(self, words: Iterable[Message], approvals: Iterable[OrderApproved]) -> None:
-        """Write them up from what was said in former lives, in that order: `WORDS`, then the gate's approvals."""
+    def recover(self, words: Iterable[Message], approvals: Iterable[OrderApproved], now_ns: int, now_s: float) -> None:
+        """Write them up from what was said in former lives, in that order: `WORDS`, then the gate's approvals.
+
+        How long ago a former life sent an order only the wall clock can tell; from now on the monotonic one does.
+        """
         for word in words:
             match word:
                 case OrderSubmitted() if word.intent.account == self.account:
@@ -73,11 +77,22 @@ class Books:
             client_order_id = rules.client_order_id(approval.intent.account, approval.intent.intent_id, 1)
             if client_order_id in self.orders:
                 self.expires[client_order_id] = approval.expires_ns
+        for client_order_id, order in self.orders.items():
+            self._sent[client_order_id] = now_s - max(0.0, (now_ns - order.submitted_ns) / 1e9)
 
-    def submitted(self, word: OrderSubmitted, expires_ns: int) -> None:
+    def submitted(self, word: OrderSubmitted, expires_ns: int, now_s: float) -> None:
         """A new order, on its way."""
         self.orders[word.client_order_id] = rules.submitted(word)
         self.expires[word.client_order_id] = expires_ns
+        self._sent[word.client_order_id] = now_s
+
+    def sent_again(self, client_order_id: str, now_s: float) -> None:
+        """Its first request is not believed to have arrived; this one may."""
+        self._sent[client_order_id] = now_s
+
+    def sent_s(self, client_order_id: str, now_s: float) -> float:
+        """Seconds since its last request."""
+        return now_s - self._sent[client_order_id]
 
     def fold(self, client_order_id: str, word: Message) -> None:
         """One of our orders is what this word makes of it; a word about any other is nothing to these books."""
@@ -131,6 +146,7 @@ class Books:
         for name in settled[: max(0, len(settled) - SETTLED_KEPT)]:
             del self.orders[name]
             self.expires.pop(name, None)
+            self._sent.pop(name, None)
         # a conditional order has a second name at the venue, that of the order it triggered
         for venue_order_id in [one for one, name in self.by_venue_id.items() if name not in self.orders]:
             del self.by_venue_id[venue_order_id]

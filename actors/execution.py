@@ -114,7 +114,9 @@ class Execution(Actor):
         self.account, self.venue, self.product, self.currency = account, venue, product, currency
         self.key = approval_key.encode() if isinstance(approval_key, str) else approval_key
         self.books = Books(account, venue)
-        self.books.recover(self.ctx.recall(*WORDS), self.ctx.recall(OrderApproved))
+        self.books.recover(
+            self.ctx.recall(*WORDS), self.ctx.recall(OrderApproved), self._now_ns(), self.ctx.monotonic()
+        )
         self.is_ready = False
         self.rounds = 0
         self.reconciling = False
@@ -187,7 +189,7 @@ class Execution(Actor):
             return
         word = OrderSubmitted(client_order_id=client_order_id, intent=intent, attempt=1, submitted_ns=now_ns)
         self.ctx.publish(word)
-        self.books.submitted(word, approval.expires_ns)
+        self.books.submitted(word, approval.expires_ns, self.ctx.monotonic())
         self.ctx.call(self.port.submit, client_order_id, intent)
         self.ctx.progress(f"order {client_order_id}")
 
@@ -288,7 +290,7 @@ class Execution(Actor):
             return
         if due.resend:
             if self._now_ns() <= self.books.expires.get(due.client_order_id, 0):
-                self.ctx.call(self.port.submit, due.client_order_id, order.intent)
+                self._send_again(order)
             else:
                 self._expire(order, "the venue did not take it (too many requests, or clock) while the approval lived")
             return
@@ -309,13 +311,18 @@ class Execution(Actor):
 
     def _absent(self, order: Order, tries: int) -> None:
         client_order_id = order.client_order_id
-        match rules.absent(order, self._now_ns(), self.books.expires.get(client_order_id, 0)):
+        approval_lives = self._now_ns() <= self.books.expires.get(client_order_id, 0)
+        match rules.absent(order, self.books.sent_s(client_order_id, self.ctx.monotonic()), approval_lives):
             case Absent.RESEND if self.ess is EssState.INACTIVE or order.intent.reduce_only:
-                self.ctx.call(self.port.submit, client_order_id, order.intent)
+                self._send_again(order)
             case Absent.WAIT:
                 self._ask_later(client_order_id, tries, "the venue does not know it yet")
             case _:
                 self._expire(order, "it never reached the venue: two of its endpoints do not know the order")
+
+    def _send_again(self, order: Order) -> None:
+        self.books.sent_again(order.client_order_id, self.ctx.monotonic())
+        self.ctx.call(self.port.submit, order.client_order_id, order.intent)
 
     def _expire(self, order: Order, reason: str) -> None:
         self._publish(
@@ -425,7 +432,7 @@ class Execution(Actor):
         """A reconciliation did not find it. While its first request may still be on the way, that says nothing."""
         if not self.is_ready:
             self._absent(order, 0)  # of a former life: nobody else is asking for it
-        elif rules.overdue(order, self._now_ns()):
+        elif rules.overdue(self.books.sent_s(order.client_order_id, self.ctx.monotonic())):
             if order.state in (OrderState.SUBMITTED, OrderState.UNKNOWN):
                 self._absent(order, len(rules.QUERY_AFTER_S))
             else:

@@ -224,20 +224,23 @@ class Absent(StrEnum):
     EXPIRE = "expire"
 
 
-def absent(order: Order, now_ns: int, approval_expires_ns: int) -> Absent:
+def absent(order: Order, sent_s: float, approval_lives: bool) -> Absent:
     """The resend rule. A resting order may be sent again under its id at once (the venue refuses a second open one);
-    a market order only when the first request can no longer be accepted; neither after the approval has expired.
+    a market order only when the last request can no longer be accepted; neither after the approval has expired.
+
+    Args:
+        sent_s: seconds since the last request, of a clock that does not jump.
     """
     resting = order.intent.kind is not OrderKind.MARKET
-    proven = overdue(order, now_ns)
-    if now_ns <= approval_expires_ns:
+    proven = overdue(sent_s)
+    if approval_lives:
         return Absent.RESEND if resting or proven else Absent.WAIT
     return Absent.EXPIRE if proven else Absent.WAIT
 
 
-def overdue(order: Order, now_ns: int) -> bool:
-    """True when the first request can no longer arrive at the venue."""
-    return (now_ns - order.submitted_ns) / 1e9 > PROOF_AFTER_S
+def overdue(sent_s: float) -> bool:
+    """True when a request of so many seconds ago can no longer arrive at the venue."""
+    return sent_s > PROOF_AFTER_S
 
 
 # --- what a report changes -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
@@ -41,7 +42,7 @@ CALL_S = 8.0  # one REST call, with ccxt's own timeout inside
 AT_ONCE = 16  # requests in flight
 PAGE = 1000
 PAGES = 20  # of trades per symbol and reconciliation
-QUIET_WATCH_S = 1.0
+NAMES_KEPT = 50_000  # of venue orders
 RETRY_CAP_S = 5.0
 CLOSE_S = 2.0
 CALM_ROUNDS = 3
@@ -73,7 +74,7 @@ class AccountPort:
         self._loaded = asyncio.Event()
         self._limit = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._client_of: dict[str, str] = {}  # venue order id → client order id
+        self._client_of: OrderedDict[str, str] = OrderedDict()  # venue order id → client order id, "" for none
         self._jitter = random.Random()
         self._up = False
         self._lost = asyncio.Event()
@@ -99,7 +100,7 @@ class AccountPort:
 
     def learn(self, venue_order_id: str, client_order_id: str) -> None:
         """An order id of a former life: fills of it are told under this client id."""
-        self._thread.call(self._client_of.__setitem__, venue_order_id, client_order_id)
+        self._thread.call(self._name, venue_order_id, client_order_id)
 
     def close(self) -> None:
         if not self._thread.stop(CLOSE_S + 2.0):
@@ -279,7 +280,7 @@ class AccountPort:
         answer = await self._call(self._exchange_method("fetch_order"), None, symbol, parameters)
         order = self._order(answer, symbol)
         if order.triggered_order_id:
-            self._client_of[order.triggered_order_id] = client_order_id
+            self._name(order.triggered_order_id, client_order_id)
             placed = await self._call(self._exchange_method("fetch_order"), order.triggered_order_id, symbol)
             child = self._order(placed, symbol)
             return msgspec.structs.replace(
@@ -325,7 +326,7 @@ class AccountPort:
         if self.product == "usdm":
             orders += await self._open_orders(None, True)
         for order in orders:
-            self._client_of[order.venue_order_id] = order.client_order_id
+            self._name(order.venue_order_id, order.client_order_id)
         known, absent = {order.client_order_id for order in orders}, []
         for client_order_id, symbol, conditional in unsettled:
             if client_order_id in known:
@@ -375,11 +376,11 @@ class AccountPort:
         if venue_order_id not in self._client_of:
             try:
                 answer = await self._call(self._exchange_method("fetch_order"), venue_order_id, symbol)
-                self._client_of[venue_order_id] = self._order(answer, symbol).client_order_id
+                self._name(venue_order_id, self._order(answer, symbol).client_order_id)
             except Exception as error:
                 if outcome_of(ccxt_room.names_of(error), str(error)) is not Outcome.ABSENT:
                     raise
-                self._client_of[venue_order_id] = ""  # too old for the venue to know; the fill counts all the same
+                self._name(venue_order_id, "")  # too old for the venue to know; the fill counts all the same
         return binance.fill_row(row, symbol, self._client_of[venue_order_id])
 
     async def _positions(self) -> tuple[tuple[str, Decimal, Decimal], ...]:
@@ -393,8 +394,13 @@ class AccountPort:
 
     def _order(self, answer: Any, symbol: str) -> VenueOrder:
         order = binance.order_answer(answer, symbol)
-        self._client_of[order.venue_order_id] = order.client_order_id
+        self._name(order.venue_order_id, order.client_order_id)
         return order
+
+    def _name(self, venue_order_id: str, client_order_id: str) -> None:
+        self._client_of[venue_order_id] = client_order_id
+        while len(self._client_of) > NAMES_KEPT:  # an older one is asked for again
+            self._client_of.popitem(last=False)
 
     # --- called by ccxt, in the port's thread ---
 
@@ -424,7 +430,9 @@ class AccountPort:
     def _order_event(self, row: dict[str, Any], client_order_id: str) -> None:
         symbol = self._symbol(row["s"])
         venue_order_id = str(row["i"])
-        client_order_id = self._client_of.setdefault(venue_order_id, client_order_id)
+        if venue_order_id not in self._client_of:
+            self._name(venue_order_id, client_order_id)
+        client_order_id = self._client_of[venue_order_id]
         fill = binance.fill_event(row, symbol, client_order_id, self.currency)
         if fill is not None:
             self._post(FillReport(fill=fill))
@@ -432,7 +440,7 @@ class AccountPort:
 
     def _algo_event(self, row: dict[str, Any], at_ms: int) -> None:
         if row.get("ai"):
-            self._client_of[str(row["ai"])] = str(row["caid"])
+            self._name(str(row["ai"]), str(row["caid"]))
         order = binance.algo_event(row, self._symbol(row["s"]), at_ms)
         if order is not None:
             self._post(OrderReport(order=order))

@@ -64,7 +64,7 @@ def addresses(home: Path) -> dict[str, str]:
         book = json.loads((home / "run" / "addresses.json").read_text())
     except (OSError, ValueError):
         return {}
-    nodes = book.get("nodes", book) if isinstance(book, dict) else {}
+    nodes = book if isinstance(book, dict) else {}
     return {str(name): at for name, at in nodes.items() if isinstance(at, str) and at.startswith("ipc://")}
 
 

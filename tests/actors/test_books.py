@@ -47,7 +47,7 @@ class Executor:
         if ORDERS[number] not in self.books.orders:
             word = submitted(number)
             self.said.append(word)
-            self.books.submitted(word, NOW + 1)
+            self.books.submitted(word, NOW + 1, 0.0)
 
     def report(self, number: int, status: VenueStatus) -> None:
         order = self.books.order_of(ORDERS[number], "")
@@ -92,7 +92,7 @@ def test_books_written_up_from_what_was_said_are_the_books_that_lived(steps: lis
     for name, *arguments in steps:
         getattr(lived, name)(*arguments)
     again = Books("main", "binanceusdm")
-    again.recover(lived.said, ())
+    again.recover(lived.said, (), NOW, 100.0)
     assert again.positions == lived.books.positions
     assert again.since_ms() == lived.books.since_ms()
     told = [(o.client_order_id, o.state, o.filled, o.cost, o.venue_order_id) for o in again.orders.values()]
@@ -109,7 +109,7 @@ def test_words_of_another_account_do_not_touch_them() -> None:
     lived.report(0, VenueStatus.OPEN)
     lived.fill(0, 1)
     other = Books("hedge", "binanceusdm")
-    other.recover(lived.said, ())
+    other.recover(lived.said, (), NOW, 100.0)
     assert (other.orders, other.positions, other.by_venue_id) == ({}, {}, {})
 
 
@@ -124,7 +124,7 @@ def test_a_fill_of_before_the_opening_is_no_fill_of_theirs() -> None:
         open_orders=(),
         at_ns=NOW,
     )
-    books.recover([opening], ())
+    books.recover([opening], (), NOW, 100.0)
     assert books.has(fill(0, 1, NOW))
     assert not books.has(fill(0, 1, NOW + 1))
     assert VenueAccount in WORDS
@@ -148,7 +148,7 @@ def test_orders_that_all_end_without_a_fill_are_forgotten_with_every_name_of_the
     monkeypatch.setattr(module, "SETTLED_KEPT", 1)
     books = Books("main", "binanceusdm")
     for number in range(3):
-        books.submitted(submitted(number), NOW + 1)
+        books.submitted(submitted(number), NOW + 1, 0.0)
         books.learn(f"7{number}", ORDERS[number])
         books.learn(f"triggered-{number}", ORDERS[number])
         books.fold(
@@ -156,3 +156,14 @@ def test_orders_that_all_end_without_a_fill_are_forgotten_with_every_name_of_the
         )
     assert list(books.orders) == list(books.expires) == [ORDERS[2]]
     assert set(books.by_venue_id.values()) == {ORDERS[2]}
+
+
+def test_the_last_request_counts_and_one_of_a_former_life_is_as_old_as_the_clock_on_the_wall_says() -> None:
+    books = Books("main", "binanceusdm")
+    books.submitted(submitted(0), NOW + 1, now_s=100.0)
+    assert books.sent_s(ORDERS[0], 103.0) == 3.0
+    books.sent_again(ORDERS[0], 107.0)
+    assert books.sent_s(ORDERS[0], 108.0) == 1.0
+    again = Books("main", "binanceusdm")
+    again.recover([submitted(0)], (), NOW + 8 * 10**9, now_s=500.0)
+    assert again.sent_s(ORDERS[0], 501.0) == 9.0
