@@ -1,8 +1,8 @@
 """The emergency stop's latch: one small file that outlives every process. The file decides; nobody's memory does.
 
 `$QT_HOME/state/ess.json` is replaced atomically and synced before anything is done about it. A missing file means
-INACTIVE; a file that cannot be read means TRIGGERED, because unknown is never a pass. `watch` is the executor's port on
-it: a thread that looks every 50 ms and posts changes.
+INACTIVE; a file that cannot be read means TRIGGERED, because unknown is never a pass. `watch` is an actor's port on it:
+a thread that looks every 50 ms and posts changes.
 """
 
 from __future__ import annotations

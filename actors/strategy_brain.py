@@ -3,14 +3,13 @@
 Picture: per instrument one place, free or taken. It is taken while a position is open, while an own entry is on its way
 (wished, not yet ended), and for `cooldown_s` after the last one. A signal that finds its place free is sized
 (`actors/rules/sizing.py`) and becomes an `OrderIntent` whose id derives from the signal's: the same signal never makes
-two wishes. What it does not know (equity, an old account) makes no wish; `skipped` counts why.
+two wishes. What it does not know (equity, an old account) makes no wish.
 
 It never exits a position, and it knows no venue, no approval and no order beyond its own entries.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -98,7 +97,6 @@ class StrategyBrain(Actor):
         self.fills = Fills(account)  # the ledger's word may come after the next signal
         self.pending: dict[str, OrderIntent] = {}  # symbol -> the entry that has not ended
         self.entered_ns: dict[str, int] = {}  # symbol -> event time of the last entry
-        self.skipped: Counter[str] = Counter()
         self.ending = False  # the server's shutdown has begun: no new wishes
         for word in self.ctx.recall(
             OrderIntent, OrderDenied, OrderFilled, OrderCompleted, OrderRejected, OrderCancelled, OrderExpired
@@ -147,13 +145,10 @@ class StrategyBrain(Actor):
         instrument = self.instruments.get(signal.symbol)
         if signal.venue != self.venue or instrument is None or signal.action is Action.HOLD:
             return
-        reason = self._taken(signal)
-        if reason:
-            self.skipped[reason] += 1
+        if self._taken(signal):
             return
         state = self.state
         if state is None or self.ctx.monotonic() - self.state_at_s > ACCOUNT_AGE_S or state.equity is None:
-            self.skipped["EQUITY_UNKNOWN"] += 1
             return
         side = Side.BUY if signal.action is Action.BUY else Side.SELL
         multiplier, max_notional = self._stricter(state.equity)
@@ -162,17 +157,16 @@ class StrategyBrain(Actor):
             multiplier=multiplier, max_notional=max_notional,
         )  # fmt: skip
         if isinstance(found, Nothing):
-            self.skipped[str(found)] += 1
             return
         intent = self._intent(signal, side, found)
         self._wished(intent)
         self.ctx.publish(intent, event_ns=signal.event_ns)
         self.ctx.progress("intent")
 
-    def _taken(self, signal: Signal) -> str:
-        """Why this instrument takes no entry now; "" when it does."""
+    def _taken(self, signal: Signal) -> bool:
+        """Whether this instrument takes no entry now: the place is taken, the signal old, or the server ends."""
         if self.ending:
-            return "SHUTTING_DOWN"
+            return True
         symbol = signal.symbol
         held = self.state is not None and any(
             position.quantity
@@ -180,15 +174,13 @@ class StrategyBrain(Actor):
             if (position.venue, position.symbol) == (self.venue, symbol)
         )
         if held or self.fills.quantity(self.venue, symbol):
-            return "POSITION_OPEN"
+            return True
         if symbol in self.pending:
-            return "ENTRY_PENDING"
+            return True
         last_ns = self.entered_ns.get(symbol)
         if last_ns is not None and 0 <= signal.event_ns - last_ns < self.cooldown_ns:
-            return "COOLDOWN"
-        if self.ctx.now() * 1e9 > signal.event_ns + self.expires_ns:
-            return "SIGNAL_STALE"
-        return ""
+            return True
+        return self.ctx.now() * 1e9 > signal.event_ns + self.expires_ns
 
     def _stricter(self, equity: Decimal) -> tuple[Decimal, Decimal | None]:
         """Multiplier and cap of the risk brain's last word. Without one we size by our own terms; the gate will not."""

@@ -216,7 +216,6 @@ def node(folder: str, name: str, path: str, routes: tuple[Route, ...], **argumen
     boot = NodeBoot(
         name=name,
         incarnation=1,
-        root_pid=os.getpid(),
         actors=(actor(name, path, **arguments),),
         routes=routes,
         endpoint=f"ipc://{folder}/{name}",

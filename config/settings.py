@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Mode = Literal["sim", "replay", "shadow", "paper", "testnet", "live"]
-MODES: tuple[str, ...] = ("sim", "replay", "shadow", "paper", "testnet", "live")
 PROFILES = ("MICRO", "SMALL", "FULL")
 MODELS = 4  # members of the ensemble
 

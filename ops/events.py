@@ -45,11 +45,6 @@ def run(home: Path, follow: bool, output: str, after: int) -> int:
 
 def line(event: dict[str, Any]) -> str:
     """`12:00:03.120 restarted  feed:binance  started again at once after KILLED by signal 9`."""
-    at = float(event.get("at") or 0)
-    if at > 1e15:  # nanoseconds
-        at /= 1e9
-    clock = (
-        time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at * 1000) % 1000:03d}" if at > 1e6 else f"+{at:.3f}s"
-    )
-    name = str(event.get("id") or event.get("name") or "")
-    return f"{clock}  {event.get('kind', ''):<14} {name:<18} {event.get('sentence', '')}".rstrip()
+    at = event["at"]
+    clock = time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at * 1000) % 1000:03d}"
+    return f"{clock}  {event['kind']:<14} {event['id']:<18} {event['sentence']}"

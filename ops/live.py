@@ -142,7 +142,7 @@ def _table(*names: str, cut: str = "") -> Table:
 def _troubles(status: dict[str, Any] | None) -> list[RenderableType]:
     """One line for each child that is not simply fine, the worst first: who, what, why."""
     lines: list[RenderableType] = []
-    ending = status is None or rules.word(status) in ("STOPPING", "STOPPED")  # then everybody is down, as asked
+    ending = status is None or rules.word(status) == "STOPPING"  # then everybody is down, as asked
     found = () if status is None or ending else rules.troubles(status)
     for trouble in found[:MOST_TROUBLES]:
         loud = trouble.verdict in rules.ALARMS or trouble.state.upper() in rules.ALARMS

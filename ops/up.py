@@ -35,7 +35,7 @@ SIMULATOR_KEYS = {"key": "sim-key", "secret": "sim-secret"}  # the simulator's o
 
 
 def run(wishes: Wishes, *, detach: bool, live: bool) -> int:
-    """Start the server and return the exit code DESIGN section 9 promises."""
+    """Start the server and return its exit code, one of supervisor/terminal.py."""
     prepare.check_mode(wishes.mode)
     settings = prepare.settings(wishes)
     home = resolve(wishes.home, settings.server.home)

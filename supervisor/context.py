@@ -1,4 +1,4 @@
-"""The one door: all an actor may know of the world. Real in supervisor/runtime, simulated in tests/sim."""
+"""The one door: all an actor may know of the world. What is behind it: supervisor/runtime/transaction.py."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Context(Protocol):
         """Say it to all subscribers: EVERY classes are recorded, then sent; LATEST and SYSTEM are sent."""
 
     def send(self, to: str, message: Message) -> None:
-        """Say it to one child by name (an EVERY message on the channel of that child). `"root"` is the supervisor."""
+        """Say it to the supervisor: `to` is `"root"`, anything else raises `NoRoute`. For actors, `publish`."""
 
     def call(self, effect: Callable[..., None], *args: Any) -> None:
         """Ask a port to act, after the commit: `ctx.call(self.venue.submit, order)`."""

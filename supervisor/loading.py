@@ -1,4 +1,4 @@
-"""Import paths to objects: `load("package.module:name")`. Specs name what to start; this opens it, in the node only."""
+"""Import paths to objects: `load("package.module:name")`. Specs name what to start; this opens it."""
 
 from __future__ import annotations
 

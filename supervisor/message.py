@@ -8,11 +8,11 @@ the class attribute `delivery` decides.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA: Final = 1
 
 
 class Delivery(StrEnum):
@@ -20,7 +20,7 @@ class Delivery(StrEnum):
 
     LATEST = "latest"  # newest per key; may be conflated or dropped, drops are counted; never recorded
     EVERY = "every"  # in order, none lost: recorded first, gaps seen by sequence and refilled from the sender's journal
-    SYSTEM = "system"  # overtakes the backlog; never recorded
+    SYSTEM = "system"  # of the house itself: marks, timers; never recorded
 
 
 class Provenance(StrEnum):
@@ -53,7 +53,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     incarnation.
     """
 
-    schema: int
+    schema: Literal[1]  # a frame of another is refused
     sender: str
     incarnation: int
     seq: int

@@ -107,7 +107,6 @@ class NodeBoot(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     incarnation: int
-    root_pid: int
     actors: tuple[ActorStart, ...]
     routes: tuple[Route, ...]
     endpoint: str  # where it publishes
@@ -134,7 +133,7 @@ def _counted(plan: Plan, name: str) -> tuple[Promise, ...]:
     return tuple(Promise(topic=topic, at_least_every_s=NEVER_DUE_S) for topic in topics)
 
 
-def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept: Mapping[str, Kept]) -> NodeBoot:
+def boot_of(plan: Plan, child: ChildSpec, incarnation: int, kept: Mapping[str, Kept]) -> NodeBoot:
     """The boot record of one incarnation of a child that is a node. `kept`: who in the whole tree stays down."""
     start = child.start
     assert isinstance(start, NodeStart)
@@ -143,7 +142,6 @@ def boot_of(plan: Plan, child: ChildSpec, incarnation: int, root_pid: int, kept:
     return NodeBoot(
         name=child.id,
         incarnation=incarnation,
-        root_pid=root_pid,
         actors=start.actors,
         routes=plan.routes.get(child.id) or _routes_of_template(plan, start),
         endpoint=endpoint_of(plan.sockets, child.id),

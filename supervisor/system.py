@@ -63,11 +63,10 @@ class Demonitor(Message, frozen=True, kw_only=True):
 
 
 class PhaseDone(Message, frozen=True, kw_only=True):
-    """`fault` is "" when the actor did its part."""
+    """`actor` has done its part of this phase."""
 
     actor: str
     phase: str
-    fault: str = ""
 
 
 ToActor = Down | PhaseBegun

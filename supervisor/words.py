@@ -130,11 +130,6 @@ class ExitReason(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     prior: str = ""  # whose fault it looks like: a `verdict.fingerprint.Prior`
 
-    @property
-    def expected(self) -> bool:
-        """True where OTP's transient child would stay down."""
-        return self.kind in (ExitKind.NORMAL, ExitKind.SHUTDOWN)
-
     def sentence(self) -> str:
         """One line for a person: `crashed: AttributeError: 'Bridge' has no attribute 'start' (bridge.py:41)`."""
         if self.crash is not None:

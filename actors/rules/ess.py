@@ -27,10 +27,6 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[str, ...] = ()  # symbols with open orders, conditional ones included
     positions: tuple[tuple[str, Decimal], ...] = ()  # symbol, signed quantity, never zero
 
-    @property
-    def clear(self) -> bool:
-        return not self.problem and not self.orders and not self.positions
-
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What to do: write the latch first if `state` is new, then cancel and flatten, then wait."""

@@ -70,13 +70,13 @@ def all_ready(status: Status) -> bool:
 def word(status: Status) -> str:
     """One word for the whole."""
     state = str(status.get("server", {}).get("state", "")).upper()
-    if state in ("STOPPING", "STOPPED"):
+    if state == "STOPPING":
         return state
     if state == "SAFE":
         return "DEGRADED"  # a shutdown was aborted: up, but no new risk is taken
     if all_ready(status):
         return "DEGRADED" if troubles(status) else "HEALTHY"
-    if state in ("STARTING", "BOOTING"):
+    if state == "STARTING":
         return "STARTING"
     return "DEGRADED" if any(child.get("ready") for child in workers(status)) else "DOWN"
 

@@ -6,7 +6,6 @@ say their direction, and a quantity is only ever rounded down.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 
@@ -95,15 +94,3 @@ def instruments(settings: Mapping[str, Mapping[str, Decimal | str | float]]) -> 
             amounts[name] = amount
         found[symbol] = Instrument(symbol=symbol, **amounts)
     return found
-
-
-def is_amount(value: Decimal | None) -> bool:
-    """True for a finite number above zero."""
-    return value is not None and value.is_finite() and value > 0
-
-
-def mid(bid: float, ask: float) -> Decimal | None:
-    """The middle of a book as money, exact; None when it is no book: a side missing, not finite, or crossed."""
-    if not (math.isfinite(bid) and math.isfinite(ask) and 0 < bid <= ask):
-        return None
-    return (to_decimal(bid) + to_decimal(ask)) / 2

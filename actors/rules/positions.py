@@ -17,8 +17,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 import msgspec
 
 from actors.messages.account import Position
-from actors.messages.orders import OrderFilled, Side
+from actors.messages.orders import OrderFilled
 from actors.rules.money import ZERO, to_decimal
+from actors.rules.orders import signed
 
 DECIMALS_8 = Decimal("0.00000001")
 REMEMBERED = 50_000  # fill ids kept to drop repeats: as many as the executor keeps
@@ -36,11 +37,6 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FLAT = Holding()
-
-
-def signed(side: Side, quantity: Decimal) -> Decimal:
-    """Positive when bought."""
-    return quantity if side is Side.BUY else -quantity
 
 
 def after(holding: Holding, change: Decimal, price: Decimal, fee: Decimal) -> Holding:

@@ -39,13 +39,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"sizing {name} {getattr(self, name)}: wanted a finite number above 0")
 
 
-class Rule(StrEnum):
-    """What bound the size."""
-
-    RISK = "risk"
-    NOTIONAL = "notional"
-
-
 class Nothing(StrEnum):
     """Why there is no size."""
 
@@ -62,7 +55,6 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     price: Decimal  # the side of the book it would take
     stop_price: Decimal
-    rule: Rule
 
 
 def size(
@@ -118,6 +110,4 @@ def size(
     quantity = floor_to(min(by_risk, by_notional), instrument.lot_size)
     if quantity <= 0 or quantity * price < instrument.min_notional:
         return Nothing.BELOW_MINIMUM
-    return Size(
-        quantity=quantity, price=price, stop_price=stop, rule=Rule.RISK if by_risk < by_notional else Rule.NOTIONAL
-    )
+    return Size(quantity=quantity, price=price, stop_price=stop)

@@ -56,7 +56,6 @@ class MarketStep:
     """The whole market after step `number` (1, 2, 3 …); `instruments` is keyed by (product, base)."""
 
     number: int
-    elapsed_s: float  # market time since the start
     instruments: dict[tuple[str, str], InstrumentStep]
 
 
@@ -138,7 +137,7 @@ class Market:
             state.advance(rng, common, jump, self._stress, self._regime)
             instruments["spot", state.base] = state.spot.quote(rng, state, state.spot_price, self._stress)
             instruments["usdm", state.base] = state.usdm.quote(rng, state, state.price, self._stress)
-        return MarketStep(self._number, round(self._number * STEP_S, 1), instruments)
+        return MarketStep(self._number, instruments)
 
     def _next_regime(self, old: str) -> tuple[str, float]:
         new = self._rng.choice(_NEXT[old])

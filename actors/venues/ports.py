@@ -101,6 +101,6 @@ class OpensHttp(Protocol):
 
 
 class OpensVenue(Protocol):
-    """Runs an exchange of our own; `settings` are those of `actors.venues.sim_port:Settings`."""
+    """Runs an exchange of our own; `settings` are those of `actors.venues.simulator.server:Settings`."""
 
     def __call__(self, post: Post, /, **settings: Any) -> Closes: ...

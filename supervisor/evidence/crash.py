@@ -35,19 +35,16 @@ def record(
     roots: Sequence[Path],
     in_hand: str = "",
     in_hand_id: str = "",
-    retryable: bool | None = None,
 ) -> CrashRecord:
     """The crash record of `error`, whose traceback must still be attached.
 
-    `roots` are the directories whose frames are our own code (site-packages below them are not). `retryable` None
-    takes the exception's own attribute `retryable`, True without one. The innermost own frame is that of the innermost
+    `roots` are the directories whose frames are our own code (site-packages below them are not). `retryable` is
+    the exception's own attribute of this name, True without one. The innermost own frame is that of the innermost
     cause that has one; without any own frame `frame` and `location` name the innermost frame there is.
     """
     chain = list(_chain(error))
     frame, line = _innermost(chain, [os.path.realpath(root) + os.sep for root in roots])
     address = _address(error)
-    if retryable is None:
-        retryable = bool(getattr(error, "retryable", True))
     return CrashRecord(
         phase=phase,
         exceptions=tuple(type(item).__qualname__ for item in chain),
@@ -57,7 +54,7 @@ def record(
         traceback=_cut(_formatted(error)),
         in_hand=in_hand,
         in_hand_id=in_hand_id,
-        retryable=retryable,
+        retryable=bool(getattr(error, "retryable", True)),
     )
 
 

@@ -66,7 +66,6 @@ def sample(
         started_ticks=int(fields[19]),
         cpu_s=(int(fields[11]) + int(fields[12])) * _TICK_S,
         run_delay_s=run_delay_ns / 1e9,
-        voluntary=_number(status, b"voluntary_ctxt_switches"),
         wchan=_wchan(f"{base}/wchan"),
         threads=int(fields[17]),
         uninterruptible=uninterruptible,
@@ -123,8 +122,7 @@ _kib = _number  # its lines end in kB, which a reading of the first word leaves 
 
 def _thread(id: int, stat: list[bytes], status: bytes) -> ThreadSample:
     cpu_s = (int(stat[11]) + int(stat[12])) * _TICK_S
-    switches = (_number(status, b"voluntary_ctxt_switches"), _number(status, b"nonvoluntary_ctxt_switches"))
-    return ThreadSample(id, stat[0].decode(), cpu_s, *switches)
+    return ThreadSample(id, stat[0].decode(), cpu_s, _number(status, b"voluntary_ctxt_switches"))
 
 
 class _Limits(msgspec.Struct, frozen=True):

@@ -74,7 +74,6 @@ class Exited(Frame, frozen=True, kw_only=True):
     name: str
     incarnation: int
     reason: ExitReason
-    lived_s: float
     worked: bool = False
 
 
@@ -111,7 +110,7 @@ class Recorder:
     def __init__(self, path: Path, children: tuple[str, ...], time_scale: float = 1.0, most: int = BYTES_MOST) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("wb", buffering=BUFFER)
-        self._left = most
+        self._left = most - len(_encode(Full(at=0.0))) - 4  # its own end fits, too
         self._flush_at = 0.0
         self.fault = ""
         self.write(Began(at=time.monotonic(), wall=time.time(), time_scale=time_scale, children=children))

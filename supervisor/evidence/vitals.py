@@ -190,7 +190,6 @@ class Reader:
     def __init__(self, path: Path, scale: float = 1.0) -> None:
         self._path = path
         self._still_s, self._glances_s = STILL_S * scale, GLANCES_S * scale
-        self._inode = 0
         self._words: memoryview | None = None
         self._slots: tuple[tuple[str, memoryview], ...] = ()
         self._promises: tuple[memoryview, ...] = ()
@@ -208,7 +207,6 @@ class Reader:
         try:
             with self._path.open("rb") as file:
                 page = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                self._inode = os.fstat(file.fileno()).st_ino
         except FileNotFoundError:
             return False
         except (OSError, ValueError) as error:

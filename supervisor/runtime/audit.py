@@ -1,8 +1,8 @@
 """Was the restart worth it? Asked afterwards: what complaint stood before it, and which stands when it works again.
 
 The picture: the doctor's second visit. If a check was red when a child was restarted, and the same check is red in the
-same way while the new life does its work, then the restart healed nothing: it was false, and the check that cried is
-not asked about a restart again. Only a check can be found out so; a hang that comes back is no false restart.
+same way while the new life does its work, then the restart healed nothing: it was false. Only a check can be found
+out so; a hang that comes back is no false restart.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Audit:
-    """One open case per unit; what is found is kept until the unit is forgotten."""
+    """One open case per unit, until it is decided or the unit forgotten."""
 
     def __init__(self) -> None:
         self._open: dict[str, Opened] = {}
-        self._stripped: dict[str, frozenset[Complaint]] = {}
 
     def ended(self, name: str, incarnation: int, checks: Iterable[CheckResult]) -> None:
         """This incarnation is ended for a verdict of ours, while these were the answers of its checks."""
@@ -50,19 +49,11 @@ class Audit:
         if not told:
             return frozenset()  # not asked yet in this life
         del self._open[name]
-        same = failing(told) & opened.complaints
-        if same:
-            self._stripped[name] = self._stripped.get(name, frozenset()) | same
-        return same
-
-    def stripped(self, name: str) -> frozenset[Complaint]:
-        """Checks of this unit that have lost their say."""
-        return self._stripped.get(name, frozenset())
+        return failing(told) & opened.complaints
 
     def forget(self, name: str) -> None:
         """This child is no more."""
         self._open.pop(name, None)
-        self._stripped.pop(name, None)
 
 
 def failing(checks: Iterable[CheckResult]) -> frozenset[Complaint]:

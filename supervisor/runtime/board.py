@@ -1,6 +1,6 @@
 """The status as the world sees it: one map of plain values, composed from what the tree, the watch and the kernel know.
 
-The layout is a contract (DESIGN section 9, schema 1): scripts parse it. Ages and waits are seconds from now.
+The layout is a contract (schema 1): scripts parse it. Ages and waits are seconds from now.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from supervisor.terminal import command
 
 ANSWER_S = 2.0
 RECEIVE_QUEUE = 10_000  # frames per listener; beyond that ZeroMQ drops, which a gap in `seq` shows
+SCHEMA = 1  # of the envelope, docs/wire.md
 FIELDS = ("schema", "sender", "incarnation", "seq", "event_ns", "sent_ns", "provenance", "trace", "causation")
 
 
@@ -182,7 +183,7 @@ def decode(frame: bytes) -> Heard | None:
     try:
         envelope = msgpack.unpackb(packed, strict_map_key=False)
         *head, body = envelope[: len(FIELDS) + 1]
-        if not separator or len(head) != len(FIELDS) or not isinstance(body, list):
+        if not separator or len(head) != len(FIELDS) or head[0] != SCHEMA or not isinstance(body, list):
             return None
         return Heard(topic.decode(), dict(zip(FIELDS, head, strict=True)), body)
     except (ValueError, TypeError):  # msgpack's own errors are ValueErrors; a foreign sender must not end us

@@ -11,7 +11,7 @@ from typing import Any, Union
 
 import msgspec
 
-from supervisor.message import Envelope, Message
+from supervisor.message import SCHEMA, Envelope, Message
 
 SEPARATOR = b"\0"
 
@@ -47,5 +47,6 @@ class Decoder:
             envelope: Envelope = self._decode(frame[cut + 1 :])  # a copy of 150 bytes is cheaper than a view
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             topic = frame[: max(cut, 0)][:80].decode(errors="replace")
-            raise BadFrame(f"frame of {len(frame)} bytes under topic {topic!r} refused: {error}") from error
+            hint = f"; its sender is of another version, this one reads schema {SCHEMA}" if "$[0]" in str(error) else ""
+            raise BadFrame(f"frame of {len(frame)} bytes under topic {topic!r} refused: {error}{hint}") from error
         return envelope

@@ -36,7 +36,7 @@ QUIET = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY, VerdictKind.STARTING, 
 
 
 class Convictions:
-    """`dumped` holds the stacks of convicted incarnations until their death is confirmed."""
+    """Keeps the stacks of convicted incarnations until their death is confirmed."""
 
     def __init__(
         self, home: Path, loop: Loop, runner: Runner, records: Records, tally: Tally, order_inside: OrderInside

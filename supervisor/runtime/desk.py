@@ -53,7 +53,7 @@ class Desk:
         return known(question)
 
     def status(self) -> dict[str, Any]:
-        """The document of DESIGN section 9."""
+        """The document whose layout board.py keeps."""
         root, now = self._root, time.monotonic()
         shutdown = root.phasing.document()
         state = "stopping" if root.stopping else "running" if root.was_ready else "starting"
@@ -100,10 +100,7 @@ class Desk:
             return root.inside.order(verb, name)
         answer = self._give(lambda order_id: Order(order_id, verb, name))
         if answer["ok"]:
-            try:
-                root.intent.ordered(verb, name)
-            except OSError as error:
-                answer["text"] += f"; not remembered on disk: {error}"
+            answer["text"] += root.obeyed(verb, name)
         return answer
 
     def _add(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +139,8 @@ class Desk:
             return refusal("not_found", f"no child is called {name!r}{hint}")
         answer = board.why(view, root.watch.seen.get(view.id), root.records.about(view.id), time.monotonic())
         set_aside = [msgspec.to_builtins(one) for one in root.poison.of(view.id)]
-        return {**answer, "set_aside": set_aside, "flow": root.flowing.about(view.id)}
+        tried_out_s = root.tryouts.due_s(view.id, time.monotonic())
+        return {**answer, "set_aside": set_aside, "flow": root.flowing.about(view.id), "tried_out_s": tried_out_s}
 
     def _name(self, question: dict[str, Any]) -> str:
         """The child that is meant: by its name, or by its path."""

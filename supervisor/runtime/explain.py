@@ -15,33 +15,29 @@ FLAGS = {
 
 
 def lines(answer: dict[str, Any], now: float, last_restart: bool = False) -> Iterable[str]:
-    """The answer as a page. Unknown parts are not hidden: they come last, as they are."""
-    said = answer.get("verdict")
-    verdict: dict[str, Any] = said if isinstance(said, dict) else {}
-    kind = verdict.get("kind") or said or ""
+    """The answer as a page."""
     if not last_restart:
-        cause = verdict.get("cause") or answer.get("cause")
+        verdict = answer["verdict"]
+        kind, cause = verdict["kind"], verdict["cause"]
         marks = "".join(f", {FLAGS.get(flag, flag)}" for flag in verdict.get("flags") or [])
         known = verdict.get("age_s")
         stood = f", for {age(known)}" if known is not None else ""
         yield f"{answer.get('name', '?')}: {kind}{f' ({cause})' if cause else ''}{stood}{marks}"
-        sentence = verdict.get("reason") or answer.get("reason")
-        if sentence:
-            yield f"  {sentence}"
-        for title, key, none in (
-            ("evidence for", "evidence_for", "none"),
-            ("evidence against", "evidence_against", "none"),
-        ):
+        if verdict["reason"]:
+            yield f"  {verdict['reason']}"
+        for title, key in (("evidence for", "evidence_for"), ("evidence against", "evidence_against")):
             yield f"{title}:"
-            found = verdict.get(key) or answer.get(key) or []
-            yield from (f"  - {sentence}" for sentence in found) if found else (f"  {none}",)
-        done = str(verdict.get("action") or answer.get("action") or "none")
+            found = verdict.get(key)
+            yield from (f"  - {sentence}" for sentence in found) if found else ("  none",)
+        done = str(verdict.get("action") or "none")
         rule = f" (rule {verdict['rule']})" if verdict.get("rule") else ""
         yield f"advised:   {'nothing' if done == 'none' else done}{rule}"
-        yield f"withheld:  {verdict.get('withheld') or answer.get('withheld') or 'nothing'}"
-        review = verdict.get("next_review") or answer.get("next_review")
+        yield f"withheld:  {verdict.get('withheld') or 'nothing'}"
+        review = verdict.get("next_review")
         if review is not None:
-            yield f"next look: {review if isinstance(review, str) else 'in ' + age(_ahead(float(review), now))}"
+            yield f"next look: in {age(review)}"
+        if answer.get("tried_out_s") is not None:
+            yield f"tried out: in {age(answer['tried_out_s'])}, once"
         deed = answer.get("last_deed")
         yield f"done:      {_deed(deed, now) if deed else 'nothing'}"
         for sentence in answer.get("flow") or []:
@@ -65,12 +61,9 @@ def lines(answer: dict[str, Any], now: float, last_restart: bool = False) -> Ite
     if last:
         yield "last exit:"
         yield from _block(last)
-    for event in [] if last_restart else answer.get("events") or answer.get("history") or []:
-        if isinstance(event, dict):
-            clock = time.strftime("%H:%M:%S", time.localtime(float(event.get("at") or 0)))
-            yield f"  {clock} {event.get('sentence', event)}"
-        else:
-            yield f"  {event}"
+    for event in [] if last_restart else answer.get("events") or []:
+        clock = time.strftime("%H:%M:%S", time.localtime(event["at"]))
+        yield f"  {clock} {event['sentence']}"
 
 
 def _deed(deed: dict[str, Any], now: float) -> str:
@@ -78,14 +71,7 @@ def _deed(deed: dict[str, Any], now: float) -> str:
     return f"{deed.get('done')} ({age(max(0.0, now - float(deed.get('at') or now)))} ago{by})"
 
 
-def _ahead(review: float, now: float) -> float:
-    return max(0.0, review - now) if review > 1e6 else review
-
-
-def _block(value: Any, indent: str = "  ") -> Iterable[str]:
-    if not isinstance(value, dict):
-        yield from (indent + line for line in str(value).splitlines())
-        return
+def _block(value: dict[str, Any], indent: str = "  ") -> Iterable[str]:
     if value.get("sentence"):
         yield indent + str(value["sentence"])
     for key, item in value.items():

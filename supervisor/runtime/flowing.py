@@ -6,7 +6,7 @@ a link is down or has just begun is no news of flow, so such a round says nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -29,11 +29,17 @@ class _Reading(msgspec.Struct, frozen=True):
 
 
 class Flowing:
-    """`found`: chain by number -> its first broken link now."""
+    """`found`: chain by number -> its first broken link now. `wrong`: how often in a row its canary was answered so."""
 
-    def __init__(self, chains: Sequence[tuple[ChainLink, ...]], seen: Mapping[str, Seen], time_scale: float) -> None:
+    def __init__(
+        self,
+        chains: Sequence[tuple[ChainLink, ...]],
+        seen: Mapping[str, Seen],
+        time_scale: float,
+        wrong: Callable[[str], int],
+    ) -> None:
         self.found: dict[int, Broken] = {}
-        self._chains, self._seen = chains, seen
+        self._chains, self._seen, self._wrong = chains, seen, wrong
         self._every_s = EVERY_S * time_scale
         self._at = 0.0
         self._before: dict[tuple[str, str], _Reading] = {}
@@ -112,6 +118,7 @@ class Flowing:
             is_gate=True,
             passed=0,
             refused=shut.refused,
+            let_through=self._wrong(one.child),
             shut_without_cause_s=shut.without_cause_s(now),
             opens_within_s=OPENS_WITHIN_S * self._every_s / EVERY_S,
             sends_always=False,

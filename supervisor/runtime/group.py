@@ -93,7 +93,7 @@ class Group:
         self._stage, self._line, self._news, self._slots = stage, line, news, slots
         self._name = boot.name
         self._roots = [Path(root) for root in boot.own_roots]
-        self._counters = memory.Counters(Path(boot.home), boot.name)
+        self._counters = memory.Counters(Path(boot.home), stage.complain, boot.name)
         seed = f"{boot.seed}:{boot.name}:{boot.incarnation}" if boot.seed else None
         self._tree = Tree(_as_part(boot.group), Random(seed), dict(self._counters.values), boot.kept)
         self._counters.reserve(name for name in slots if name != boot.name)

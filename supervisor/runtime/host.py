@@ -88,6 +88,7 @@ class _Lane:
         self.inbox.stop("pykka stop")
 
     def empty(self) -> bool:
+        """pykka asks this while tearing down: what is left is dropped, its senders' journals have it."""
         return True
 
 

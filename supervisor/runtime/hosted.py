@@ -39,7 +39,7 @@ _to_actor: Any = msgspec.msgpack.Decoder(ToActor)
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """What all actors of a node share. The three callbacks are called from actor threads."""
+    """What all actors of a node share. The callbacks are called from actor threads."""
 
     boot: NodeBoot
     context: Any  # of ZeroMQ: one per process

@@ -149,7 +149,3 @@ class Inbox:
 
     def _from(self, frame: bytes) -> Iterable[bytes]:
         return itertools.chain((frame,), self._listener.rest(FRAMES_MOST))
-
-    def empty(self) -> bool:
-        """pykka asks this while tearing down: what is left is dropped, its senders' journals have it."""
-        return True

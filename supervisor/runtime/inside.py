@@ -23,6 +23,7 @@ from supervisor.spec import ChildSpec, NodeStart, SupervisorSpec
 from supervisor.words import State
 
 ANSWER_S = 0.15  # a client is to have its answer within 0.2 s
+OBEYED_S = 60.0  # the node's own answer is taken note of until then
 WAITING_MOST = 1000  # orders on their way; more are refused at once
 GONE = frozenset({State.STARTING, State.RUNNING, State.READY, State.STOPPING, State.ZOMBIE, State.RESTARTING})
 
@@ -57,11 +58,13 @@ class Inside:
         self._nodes[child.id] = {item.id: _down(path, item) for path, item in below}
         self._homes.update((item.id, child.id) for _, item in below)
 
-    def forget(self, node: str) -> None:
-        """This node is no part of the tree any more."""
-        for name in self._nodes.pop(node, {}):
+    def forget(self, node: str) -> tuple[str, ...]:
+        """This node is no part of the tree any more; who was in it."""
+        names = tuple(self._nodes.pop(node, {}))
+        for name in names:
             self._homes.pop(name, None)
             self._rows.pop(name, None)
+        return names
 
     def rows(self, node: ChildView, now: float) -> Iterator[dict[str, Any]]:
         """The units inside this node for the status. An entry is made when its unit changes, and then only grows older:
@@ -137,8 +140,14 @@ class Inside:
         answer = Later()
         self._orders[id] = _Order(life, verb, name, answer)
         late = f"its node {node} did not answer within {ANSWER_S:g} s; whether it will be done is not known"
-        self._loop.at(time.monotonic() + ANSWER_S, lambda: answer.give(_unknown(name, late)))
+        now = time.monotonic()
+        self._loop.at(now + ANSWER_S, lambda: answer.give(_unknown(name, late)))
+        self._loop.at(now + OBEYED_S, lambda: self._give_up(id))
         return answer
+
+    def _give_up(self, id: str) -> None:
+        """The node has lost its word on this order, or will never say it."""
+        self._orders.pop(id, None)
 
 
 def _unknown(name: str, why: str) -> dict[str, Any]:

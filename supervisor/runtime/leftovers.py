@@ -70,6 +70,8 @@ class Leftovers:
         """Search, if it is time to; whose left-overs were found. `lives`: the living incarnation of each child;
         `births`: somebody is being born, so a process that nobody knows may be the child of tomorrow."""
         self._look_at = None
+        for unit in list(self._orphans):  # that of a child that is no more is asked for by nobody
+            self.orphans(unit)
         ours = holders.children_of(os.getpid())
         strangers = [pid for pid in ours if pid not in self.known()]
         marked = holders.marked(self._home, None if self._first else strangers)

@@ -34,7 +34,6 @@ class Life:
     def __init__(self, loop: Loop, id: str, path: str, incarnation: int, spec: ChildSpec) -> None:
         self.id, self.path, self.incarnation, self.spec = id, path, incarnation, spec
         self.is_node = isinstance(spec.start, NodeStart)
-        self.begun_at = time.monotonic()
         self.process: Process | None = None
         self.line: socket.socket | None = None  # the root's end of a node's link
         self.pipe = -1  # the ready pipe of a program that speaks

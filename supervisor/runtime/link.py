@@ -61,10 +61,6 @@ class CanaryAnswered(Word, frozen=True, kw_only=True):
     error: str = ""
 
 
-class Stopping(Word, frozen=True, kw_only=True):
-    """The node heard `StopNode` and ends its actors."""
-
-
 class Farewell(Word, frozen=True, kw_only=True):
     """Last words of a node that ends by its own judgement: an actor's thread would not end (hung), or its supervisor
     gave up (max_restarts). `stacks`: where the threads were."""
@@ -134,14 +130,8 @@ class AskCanary(Word, frozen=True, kw_only=True):
     n: int
 
 
-class DumpStacks(Word, frozen=True, kw_only=True):
-    """Write all stacks to the node's dump file (the polite way; SIGUSR1 does the same without the interpreter)."""
-
-
-FromNode = (
-    Hello | NodeReady | NodeCrashed | Pong | Ask | CanaryAnswered | Stopping | Farewell | Inside | Happened | Obeyed
-)
-FromRoot = StopNode | Ping | DumpStacks | Tell | AskCanary | Command | Convict
+FromNode = Hello | NodeReady | NodeCrashed | Pong | Ask | CanaryAnswered | Farewell | Inside | Happened | Obeyed
+FromRoot = StopNode | Ping | Tell | AskCanary | Command | Convict
 
 _encode = msgspec.msgpack.Encoder().encode
 _from_node: Any = msgspec.msgpack.Decoder(FromNode)

@@ -1,12 +1,15 @@
 """Logging: every process writes JSON lines to a file of its own, and says WARNING and worse on stderr in one line.
 
-structlog puts the fields together, the standard library's rotating file bounds the disk (20 MB a process). Nothing is
-logged per message or per tick; facts of supervision go to `logs/events.jsonl` (records.py), not here.
+structlog puts the fields together, the standard library's rotating file bounds the disk (20 MB a process). A server
+that has left the terminal shares one stderr, `logs/server.log`, which `bound` keeps short. Nothing is logged per
+message or per tick; facts of supervision go to `logs/events.jsonl` (records.py), not here.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -27,6 +30,20 @@ KEPT = 3
 Log = structlog.stdlib.BoundLogger
 get_logger = structlog.get_logger  # for everybody: who imports structlog by himself imports rich as well
 _PLACES = ("node", "incarnation", "level", "timestamp", "event")
+
+
+def bound(home: Path) -> None:
+    """Begin `logs/server.log` anew above 5 MB, and keep the old one beside it (logrotate's copytruncate).
+
+    All processes hold it open, for appending, so it cannot be renamed; what is said during the copying is lost.
+    """
+    path = home / "logs" / "server.log"
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            shutil.copyfile(path, path.with_suffix(".log.1"))
+            os.truncate(path, 0)
+    except FileNotFoundError:  # the terminal has it
+        return
 
 
 def configure(home: Path, name: str, incarnation: int = 0) -> Log:

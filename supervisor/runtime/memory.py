@@ -1,7 +1,7 @@
 """What the root must know after its own death: incarnation counters, what is kept down and why, how the last run ended.
 
-Small JSON files under the home, replaced whole, so a reader sees the old or the new one. A counter that cannot be read
-starts at 0 and says so; a process that dies never leaves half a file.
+Small JSON files under the home, replaced whole, so a reader sees the old or the new one. Counters that cannot be read
+start at 0 and say so; a process that dies never leaves half a file.
 """
 
 from __future__ import annotations
@@ -28,9 +28,15 @@ class Counters:
     """`run/incarnations.json`: name -> last incarnation, so that fences hold over a restart of the root. A node with a
     group keeps one of its own for its actors, so that theirs hold over a restart of the node."""
 
-    def __init__(self, home: Path, node: str = "") -> None:
+    def __init__(self, home: Path, complain: Callable[[str], None], node: str = "") -> None:
         self._path = home / "run" / (f"incarnations-{node.replace(':', '_')}.json" if node else "incarnations.json")
-        self.values = {str(k): v for k, v in _read(self._path).items() if isinstance(v, int)}
+        self.values: dict[str, int] = {}
+        try:
+            self.values = msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
+        except FileNotFoundError:  # nobody ever started
+            return
+        except (OSError, msgspec.DecodeError) as error:
+            complain(f"{aside(self._path)} cannot be read ({error}); incarnations are counted from 1 again")
 
     def reserve(self, ids: Iterable[str]) -> None:
         """The next incarnation of each, remembered in one write: hundreds that start together wait for one file. One

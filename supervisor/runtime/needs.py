@@ -58,12 +58,18 @@ class Needs:
                 found[PREFIX + dependency.name] = (need.declared.check,)
         return found
 
-    def forget(self, id: str) -> None:
+    def forget(self, id: str) -> tuple[str, ...]:
+        """This child is no more; which questions nobody has any longer."""
+        for users in self._failing.values():
+            users.discard(id)
         for need in self._needs.values():
             need.users.discard(id)
             need.suspects.discard(id)
-        for users in self._failing.values():
-            users.discard(id)
+        idle = [name for name, need in self._needs.items() if not need.users]
+        for name in idle:
+            del self._needs[name]
+            self._failing.pop(name, None)
+        return tuple(PREFIX + name for name in idle)
 
     def heard(self, answer: CheckResult) -> tuple[str, ...]:
         """Our own question was answered; whose evidence this changes."""

@@ -11,12 +11,10 @@ or a group with a supervisor of its own (group.py: one dies, one is restarted).
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import select
 import signal
 import socket
-import sys
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -139,7 +137,6 @@ class _Node:
                 self._hear(word, crew)
             if self.stop_reason is not None and not stopping:
                 stopping = True
-                self._tell_root(link.Stopping())
                 crew.ask_to_stop(self.stop_reason)
             code = crew.turn()
             if code is not None:
@@ -158,8 +155,6 @@ class _Node:
                 crew.obey(word)
             case link.Convict():
                 crew.convict(word)
-            case link.DumpStacks():
-                faulthandler.dump_traceback(file=sys.stderr)
             case link.StopNode(reason=reason):
                 self._ask_to_stop(reason)
 

@@ -26,7 +26,7 @@ Say = Callable[[str, bool], None]  # (detail, aborted)
 
 
 class Phasing:
-    """`tree` is the spec as it is now (children come and go); `stop_tree` and `say` are the root's."""
+    """`specs` are the children as they are now (they come and go); `stop_tree` and `say` are the root's."""
 
     def __init__(
         self,
@@ -59,9 +59,8 @@ class Phasing:
         self._tell(Begin(reason=reason, tasks=tasks, within_s=within_s, abortable=abortable, force=force))
 
     def heard(self, word: PhaseDone) -> None:
-        """An actor says that it has done its part, or why it cannot."""
-        answer = Failed(word.phase, word.actor, word.fault) if word.fault else Done(word.phase, word.actor)
-        self._tell(answer)
+        """An actor says that it has done its part."""
+        self._tell(Done(word.phase, word.actor))
 
     def ready(self, life: Life, inside: str = "") -> None:
         """A new incarnation serves, of a child or of the actor `inside` it: what it takes part in and has begun, it is

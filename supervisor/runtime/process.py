@@ -144,6 +144,11 @@ def reap(pid: int) -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
 
+def ended_children() -> set[int]:
+    """All children that have ended and are not reaped yet. Reads a file of each child; `ended_child` is a call."""
+    return {pid for pid in children() if state_of(pid) == "Z"}
+
+
 def children() -> list[int]:
     """Pids of all children of this process, ended ones included."""
     return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]

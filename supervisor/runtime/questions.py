@@ -37,7 +37,7 @@ class _Asked(msgspec.Struct, kw_only=True):
 
 
 class Questions:
-    """Of one root. `asked` counts all questions ever put, so that a late answer is never taken for a newer one's."""
+    """Of one root. All questions ever put are counted, so that a late answer is never taken for a newer one's."""
 
     def __init__(self) -> None:
         self._of: dict[str, list[_Asked]] = {}
@@ -87,6 +87,10 @@ class Questions:
         for id, questions in self._of.items():
             if any(one.waits and now - one.silent_since > one.canary.timeout_s for one in questions):
                 yield id
+
+    def wrong(self, id: str) -> int:
+        """How many answers of this child to one question were wrong in a row, at the most."""
+        return max((one.failures for one in self._of.get(id, ())), default=0)
 
     def samples(self, id: str) -> tuple[CanarySample, ...]:
         """What this life has been asked."""

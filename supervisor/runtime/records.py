@@ -27,7 +27,6 @@ KEPT = 1000
 MAX_BYTES = 5_000_000
 OLD_FILES = 3
 CRASH_REPORTS = 200
-NOISY = frozenset({SupervisionKind.STARTING, SupervisionKind.STARTED})
 ALARMING = frozenset(
     {
         SupervisionKind.EXITED,

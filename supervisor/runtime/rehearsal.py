@@ -51,7 +51,6 @@ def rehearse(home: Path) -> None:
         boot = NodeBoot(
             name=NAME,
             incarnation=0,
-            root_pid=os.getppid(),
             actors=(player,),
             routes=(Route(sender=NAME, endpoint=endpoint, topics=(Rehearsed.__name__,)),),
             endpoint=endpoint,

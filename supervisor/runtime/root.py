@@ -51,6 +51,7 @@ from supervisor.runtime.rounds import Rounds
 from supervisor.runtime.runner import Runner
 from supervisor.runtime.side import Side
 from supervisor.runtime.tally import Tally
+from supervisor.runtime.tryouts import TryOuts
 from supervisor.runtime.watch import Watch
 from supervisor.spec import ChildSpec, NodeStart, templates, walk
 from supervisor.system import Down
@@ -60,6 +61,7 @@ from supervisor.words import ExitReason
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 69, 75, 78
 SHUTDOWN_S = 25.0  # the total deadline of an orderly end; the heart waits 30 s
 LIVED_S = 60.0  # a program that is asked nothing and lived so long has worked
+TRIED_OUT = "is tried out: it has been parked for long, and the world may be another"
 TRIED_AGAIN = "is tried again: code, models or configuration are others than when it was quarantined"
 
 
@@ -101,7 +103,7 @@ class Root(runner.Owner):
         self.loop = Loop(self._complain)
         self.control = Control(Path(plan.sockets), lambda question: self.desk.answer(question))
         self.records = Records(home, self.log, self.control.publish)
-        self.counters = memory.Counters(home)
+        self.counters = memory.Counters(home, self.log.error)
         self.intent = memory.Intent(home, self.log.error)
         self.inputs_now = Inputs(plan)
         self.nursery = Nursery(self.loop, plan.zygotes, plan.environment, self.log.info, stage=home / "run")
@@ -136,10 +138,11 @@ class Root(runner.Owner):
         self.stopping = ""  # why
         self.was_ready = False
         self._unready = [id for id, child in children.items() if child.required]  # was never seen ready
-        self.inside = Inside(self.loop, plan.tree, self.runner.lives, self._obeyed)
+        self.inside = Inside(self.loop, plan.tree, self.runner.lives, self.obeyed)
         self.monitors = Monitors(self.child, self._tell_watcher)
         self.tally = Tally()
-        self.flowing = Flowing(plan.chains, self.watch.seen, plan.time_scale)
+        self.tryouts = TryOuts(self.loop, random.Random(), plan.time_scale, lambda id: self._release(id, TRIED_OUT))
+        self.flowing = Flowing(plan.chains, self.watch.seen, plan.time_scale, self.watch.witness.questions.wrong)
         self.convictions = Convictions(home, self.loop, self.runner, self.records, self.tally, self.inside.order)
         self.poison = Poison(home, self.log.error)
         self.remedies = Remedies(self.loop, self.runner, self.watch, self.poison, self.records)
@@ -202,7 +205,7 @@ class Root(runner.Owner):
         assert isinstance(start, NodeStart)
         life.line, theirs = link.pair()
         self.runner.watch_line(life)
-        boot = plans.boot_of(self.plan, life.spec, life.incarnation, os.getpid(), self.intent.kept())
+        boot = plans.boot_of(self.plan, life.spec, life.incarnation, self.intent.kept())
         poison = tuple(one.message for one in self.poison.of(life.id))
         boot = msgspec.structs.replace(boot, poison=poison) if poison else boot
         template = self._templates.get(life.path.rpartition("/")[0].rpartition("/")[2])
@@ -247,7 +250,7 @@ class Root(runner.Owner):
     def gone(self, life: Life, status: ExitStatus, reason: ExitReason) -> None:
         self.checks.live(life.id, None)
         now, worked = time.monotonic(), life.ready_at is not None and self.worked(life)
-        self.watch.witness.ended(life.id, life.incarnation, reason, now - life.begun_at, worked, self.inputs())
+        self.watch.witness.ended(life.id, life.incarnation, reason, worked, self.inputs())
         self.remedies.died(life.id)
         if self.watch.recorder is not None:
             exited = evidence.Exited(
@@ -255,7 +258,6 @@ class Root(runner.Owner):
                 name=life.id,
                 incarnation=life.incarnation,
                 reason=reason,
-                lived_s=now - life.begun_at,
                 worked=worked,
             )
             self.watch.recorder.write(exited)
@@ -280,8 +282,9 @@ class Root(runner.Owner):
         """One unit of the whole house, those inside nodes too."""
         return self.runner.tree.child(name) or self.inside.child(name)
 
-    def _obeyed(self, verb: Verb, name: str) -> str:
-        """An order for an actor inside a node was accepted; what to add to the answer."""
+    def obeyed(self, verb: Verb, name: str) -> str:
+        """An order for a child, or for an actor inside a node, was accepted; what to add to the answer."""
+        self.tryouts.cancel(name)
         try:
             self.intent.ordered(verb, name)
         except OSError as error:
@@ -306,10 +309,12 @@ class Root(runner.Owner):
             self.watch.parked[record.id] = record.cause
             parked = memory.Parked(cause=record.cause, why=record.detail, inputs=self.inputs_now.digest)
             self._remember(self.intent.quarantined, record.id, parked)
+            self.tryouts.parked(record.id, record.cause, time.monotonic())
         if record.kind is SupervisionKind.REMOVED:
             self._removed(record.id)
         if record.kind is SupervisionKind.STARTING:
             self._remember(self.intent.lifted, record.id)
+            self.tryouts.cancel(record.id)
         if record.kind is SupervisionKind.READY:
             life = self.runner.lives.get(record.id)
             if life is not None:
@@ -324,8 +329,13 @@ class Root(runner.Owner):
 
     def _removed(self, id: str) -> None:
         """A child is no more, and neither is what was known of it, but for its log, its journal and its number."""
-        self.watch.forget(id)
-        self.inside.forget(id)
+        for unasked in self.watch.forget(id):
+            self.checks.forget(unasked)
+        for member in self.inside.forget(id):
+            self.watch.parked.pop(member, None)
+            self.tryouts.forget(member)
+            self._remember(self.intent.forget, member)
+        self.tryouts.forget(id)
         self.checks.forget(id)
         self.convictions.forget(id)
         self._remember(self.intent.forget, id)
@@ -393,13 +403,16 @@ class Root(runner.Owner):
 
     def _try_again(self) -> None:
         for id in self.intent.others_than(self.inputs_now.digest):
-            self.log.info(f"{id} {TRIED_AGAIN}", child=id)
-            if self.inside.node_of(id) is not None:
-                self.inside.order(Verb.RELEASE, id)
-                continue
-            answer = self.runner.order(Order("inputs", Verb.RELEASE, id), "inputs")
-            if answer is not None and not answer.ok:
-                self.log.warning("it cannot be released yet", child=id, text=answer.text)
+            self._release(id, TRIED_AGAIN)
+
+    def _release(self, id: str, why: str) -> None:
+        self.log.info(f"{id} {why}", child=id)
+        if self.inside.node_of(id) is not None:
+            self.inside.order(Verb.RELEASE, id)
+            return
+        answer = self.runner.order(Order("release", Verb.RELEASE, id), "release")
+        if answer is not None and not answer.ok:
+            self.log.warning("it cannot be released yet", child=id, text=answer.text)
 
     def _remember(self, how: Callable[..., None], *what: Any) -> None:
         """A full disk must not keep the tree from going on; what is not remembered is said."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from supervisor.runtime import process
+from supervisor.runtime import log, process
 from supervisor.runtime.loop import Timer
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ PING_EVERY_S = 1.0
 STATUS_PER_CHILD_S = 0.01
 STATUS_CALM_S = 15.0
 BUSY_S = 8.0  # after the last record; the weights of new processes are known by then
+BOUND_EVERY_S = 60.0  # a shared log
 INPUTS_EVERY_S = 5.0  # somebody is quarantined: has what it ran with changed?
 
 
@@ -27,8 +28,8 @@ class Rounds:
 
     def __init__(self, root: Root) -> None:
         self._root = root
-        self._stranger = 0
-        self._looked_at = self._offered_at = self._busy_until = 0.0
+        self._strangers: set[int] = set()
+        self._looked_at = self._offered_at = self._busy_until = self._bounded_at = 0.0
         self._said = 0
         self._next_tick: Timer | None = None
 
@@ -94,6 +95,9 @@ class Rounds:
             root.side.offer(root.desk.status(), tuple(life.pid for life in lives.values() if life.pid))
         root.flowing.look(now, lives)
         self._sweep()
+        if now - self._bounded_at >= BOUND_EVERY_S:
+            self._bounded_at = now
+            log.bound(root.home)
         if root.intent.parked and now - self._looked_at >= INPUTS_EVERY_S and not root.stopping:
             self._looked_at = now
             root.take_up_new_inputs()
@@ -101,8 +105,8 @@ class Rounds:
             root.heart.look(now)
 
     def _sweep(self) -> None:
-        """Reap an ended child nobody waits for: seen twice, so that one just born is not taken for a stranger."""
-        pid = process.ended_child()
-        if pid and pid not in self.known() and pid == self._stranger:
+        """Reap ended children nobody waits for: seen twice, so that one just born is not taken for a stranger."""
+        ended = process.ended_children() - self.known() if process.ended_child() else set()
+        for pid in ended & self._strangers:
             process.reap(pid)
-        self._stranger = pid
+        self._strangers = ended

@@ -2,14 +2,13 @@
 
     pidfd, link, ready pipe, timer ──► Tree.handle ──► Start, Stop, Kill, Wake, Report …
 
-It runs in the loop's thread and never waits. How a node is born is the owner's business (`births`); programs are
+It runs in the loop's thread and never waits. How a node is born is the owner's business (`Owner.birth`); programs are
 started here. It decides nothing: the tree decides, `policy.exits` names the ends.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -324,8 +323,3 @@ class Runner:
         worked = life.ready_at is not None and self._owner.worked(life)
         self._owner.gone(life, status, reason)
         self.tell(Exited(life.id, life.incarnation, reason, worked, self._owner.inputs()))
-
-
-def ignore_sigint() -> None:
-    """Ctrl-C goes to the whole terminal group; only the one who owns the end of the server listens to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -104,11 +104,12 @@ class Watch:
         self.witness.know(id, spec)
         self.touch(id)
 
-    def forget(self, id: str) -> None:
-        """This child is no more."""
-        if self.seen.pop(id, None) is not None:
-            self._restless.pop(id, None)
-            self.witness.forget(id)
+    def forget(self, id: str) -> tuple[str, ...]:
+        """This child is no more; which questions about dependencies nobody has any longer."""
+        if self.seen.pop(id, None) is None:
+            return ()
+        self._restless.pop(id, None)
+        return self.witness.forget(id)
 
     def touch(self, id: str) -> None:
         """Something was reported of it: look at it in the next tick."""
@@ -140,7 +141,7 @@ class Watch:
             before[id] = seen.verdict
             told[id] = evidence = self.witness.evidence(view, seen, life, self.observer, now)
             judged[id] = judge(evidence, now, seen.verdict)
-            seen.judged_at, seen.judged_state = now, (view.state, view.incarnation)
+            seen.judged_at = now
         result = []
         for id, verdict in self._calmed(judged, told, lives, now).items():
             seen = self.seen[id]

@@ -84,7 +84,6 @@ class Seen(msgspec.Struct, kw_only=True):
     deep_at: float = 0.0
     uneasy_until: float = 0.0  # a glance found it still: watched closely for so long
     judged_at: float = 0.0
-    judged_state: tuple[State, int] = (State.STOPPED, 0)
     verdict: Verdict | None = None
     checks: dict[tuple[str, str], CheckResult] = {}
     deaths: tuple[Death, ...] = ()
@@ -132,8 +131,8 @@ class Witness:
             self._kinds[id] = kind
             self._peers.setdefault(kind, set()).add(id)
 
-    def forget(self, id: str) -> None:
-        self.needs.forget(id)
+    def forget(self, id: str) -> tuple[str, ...]:
+        """This child is no more; which questions about dependencies nobody has any longer."""
         self.questions.forget(id)
         self.leftovers.forget(id)
         self.knocker.leave(id)
@@ -141,8 +140,11 @@ class Witness:
         kind = self._kinds.pop(id, None)
         if kind is not None:
             self._peers[kind].discard(id)
+            if not self._peers[kind]:
+                del self._peers[kind]
+        return self.needs.forget(id)
 
-    def ended(self, id: str, incarnation: int, reason: ExitReason, lived_s: float, worked: bool, inputs: str) -> None:
+    def ended(self, id: str, incarnation: int, reason: ExitReason, worked: bool, inputs: str) -> None:
         """An incarnation's end, at the moment the kernel told of it."""
         self.knocker.leave(id)
         seen, now = self._seen.get(id), time.monotonic()
@@ -159,7 +161,6 @@ class Witness:
             in_hand = next((one.in_hand for one in seen.reader.read(incarnation) if one.in_hand), "")
         death = Death(
             at=now,
-            lived_s=lived_s,
             fingerprint=reason.fingerprint,
             prior=looks,
             worked=worked,
@@ -250,7 +251,6 @@ class Witness:
             timing=self._timing,
             limits=limits(seen.learned, self._timing, seen.spec.start_timeout_s),
             last_exit=last,
-            last_exit_at=seen.deaths[-1].at if seen.deaths and last is not None else None,
             crash_loop=self.parked.get(view.id) is Cause.CRASH_LOOP,
             next_retry_at=view.next_retry_at,
             hang_after_s=seen.spec.hang_after_s,

@@ -68,8 +68,6 @@ class Fork(Word, frozen=True, kw_only=True):
 class Waiting(Word, frozen=True, kw_only=True):
     """Everything is imported and prepared; forks from now on."""
 
-    pid: int
-
 
 class Forked(Word, frozen=True, kw_only=True):
     request: int
@@ -128,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     gc.collect()
     gc.freeze()
-    line.send(encode(Waiting(pid=os.getpid())))
+    line.send(encode(Waiting()))
     beat = sentinel.Beat(sentinel.page_of(arguments.stage, spec.role)).beat if arguments.stage else lambda: None
     serve(line, partial(rehearse, arguments.stage / f"spare-{spec.role}") if rehearse else lambda: None, beat)
     return 0

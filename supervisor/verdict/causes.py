@@ -39,7 +39,7 @@ CAUSES: dict[VerdictKind, frozenset[str]] = {
     VerdictKind.CONFLICT: frozenset({"own-orphan", "foreign", "double", "wrapper", "unknown-holder"}),
     VerdictKind.UNSURE: frozenset(
         {"debug-hold", "exit-pending", "no-look", "no-witness", "not-seen-yet", "loop-silent", "main-thread-silent"}
-        | {"takes-no-work", "check-unexplained", "canary-silent", "mixed"},
+        | {"takes-no-work", "check-unexplained", "canary-silent", "no-rule"},
     ),
 }
 CAUSES[VerdictKind.UNSURE] |= CAUSES[VerdictKind.HUNG]  # accused of it, without two keys

@@ -1,4 +1,4 @@
-"""The pause before anything is done when many are accused at once (rule 9).
+"""The pause before anything is done when many are accused at once.
 
 The picture: all lamps of a street go out. One does not change bulbs; one asks for the fuse. When at least half of the
 children become suspect together, what they share comes first: the sentinel (the house stands still), a dependency, the

@@ -1,4 +1,4 @@
-"""Rule 3: it has ended, or has not begun. The end says why, the ends before it say whether that is a habit.
+"""It has ended, or has not begun. The end says why, the ends before it say whether that is a habit.
 
 The picture: the coroner. A single death is a crash. Equal deaths are a loop, deaths over one message are a poisoning,
 deaths in which a limit, a holder or a dependency appears were not the child's own doing, and then a restart heals

@@ -41,7 +41,6 @@ class ThreadSample(msgspec.Struct, frozen=True):
     state: str
     cpu_s: float
     voluntary: int
-    involuntary: int
 
 
 class KernelSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +50,6 @@ class KernelSample(msgspec.Struct, frozen=True, kw_only=True):
     started_ticks: int  # start time in clock ticks after boot: with the pid, the identity of a process
     cpu_s: float  # user and system time used so far
     run_delay_s: float = 0.0  # time so far spent runnable without a CPU
-    voluntary: int = 0  # voluntary context switches of the main thread (about 200/s: it waits for the GIL)
     wchan: str = ""  # where in the kernel the main thread sleeps, "" if hidden or running
     threads: int = 1
     uninterruptible: int = 0  # threads in state D
@@ -90,7 +88,6 @@ class Point(msgspec.Struct, frozen=True):
     at: float
     cpu_s: float
     run_delay_s: float
-    voluntary: int
     handled: int
     queued: int = 0
     rss_mib: float | None = None
@@ -149,7 +146,6 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
                 look.at,
                 told.cpu_s,
                 told.run_delay_s,
-                told.voluntary,
                 handled,
                 queued,
                 told.rss_mib,
@@ -264,7 +260,6 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     """One earlier incarnation's end, by the kernel's clock."""
 
     at: float
-    lived_s: float
     fingerprint: str
     prior: str  # a `fingerprint.Prior`
     worked: bool  # useful work between ready and the end
@@ -295,8 +290,6 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     at: float = 0.0
     cpu_pressure: float | None = None  # share of time in which somebody waited (PSI, some, ten seconds)
     memory_pressure: float | None = None
-    io_pressure: float | None = None
-    oom_kills: int | None = None  # since boot
     sentinel_late_s: float | None = None  # how late the child that only beats is now; None: there is none
 
 
@@ -317,7 +310,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing = SEEDS
     limits: Limits = Limits()  # learned of this child
     last_exit: ExitReason | None = None
-    last_exit_at: float | None = None
     crash_loop: bool = False  # the tree parked it for equal fingerprints (not for a spent budget)
     next_retry_at: float | None = None
     hang_after_s: float = 5.0

@@ -70,7 +70,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     disk_s: float  # some thread has been in state D
     cpu: float | None  # share of one core used within the window
     run_queue: float | None  # share of the window spent waiting for a core (sum over threads)
-    switches: float | None  # voluntary context switches per second of the main thread
     faults: float | None  # page faults per second of CPU that it used
     gil_wait: bool | None  # threads wait for the interpreter lock, by their switch rate; None: not looked at
     cpu_floor: float  # a share that a single clock tick of the kernel makes
@@ -156,7 +155,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
     kernel_fresh = history.kernel is not None and end - history.kernel_at <= timing.suspect_s
     disk_since = history.kernel_at if history.disk_since is None else history.disk_since
     first = history.traces[0].first_at if history.traces else (history.points[0].at if history.points else end)
-    cpu, run_queue, switches, faults = _shares(history, end - max(hang_s, timing.suspect_s), start, timing)
+    cpu, run_queue, faults = _shares(history, end - max(hang_s, timing.suspect_s), start, timing)
     handled, handled_s = _handled(history, start, timing)
     window = [point for point in history.points if point.at >= max(start, end - timing.fresh_s)]
     waiting_since, answered_at = evidence.ping.waiting_since, evidence.ping.answered_at
@@ -177,7 +176,6 @@ def derive(evidence: Evidence, now: float) -> Facts:
         disk_s=max(0.0, history.kernel_at - max(disk_since, start)) if kernel_fresh else 0.0,
         cpu=cpu,
         run_queue=run_queue,
-        switches=switches,
         faults=faults,
         gil_wait=_gil_wait(history, start),
         cpu_floor=TICKS_S / max(hang_s, timing.suspect_s, timing.shares_s),
@@ -233,23 +231,21 @@ def _actor(
 
 def _shares(
     history: History, since: float, start: float, timing: Timing
-) -> tuple[float | None, float | None, float | None, float | None]:
-    """CPU and run-queue shares, the switch rate, and faults per second of CPU over the window; unknown below `shares_s`
-    of readings."""
+) -> tuple[float | None, float | None, float | None]:
+    """CPU and run-queue shares and faults per second of CPU over the window; unknown below `shares_s` of readings."""
     points = [point for point in history.points if point.at >= max(since, start)]
     if (
         len(points) < 2
         or points[-1].at - points[0].at < timing.shares_s
         or history.at - points[-1].at > timing.suspect_s
     ):
-        return None, None, None, None
+        return None, None, None
     first, last = points[0], points[-1]
     span = last.at - first.at
     used_s = max(0.0, last.cpu_s - first.cpu_s)
     return (
         used_s / span,
         max(0.0, last.run_delay_s - first.run_delay_s) / span,
-        max(0, last.voluntary - first.voluntary) / span,
         (last.faults - first.faults) / used_s if used_s > 0 else None,
     )
 

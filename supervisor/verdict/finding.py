@@ -24,7 +24,7 @@ class Action(StrEnum):
     PARK = "park"  # the tree has quarantined the child
     STRIP_CHECK = "strip check"  # the declared check has lost its say; alert
     VOID = "void window"  # nothing seen in it counts
-    SHED = "shed"  # too much work: the senders are told
+    SHED = "shed"  # more work than it can do; nothing is restarted for it
     ALERT = "alert"  # a person is told; nothing else helps
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 import msgspec
 
 ENOUGH = 20  # inputs before their fate says anything
+WRONGS = 2  # canaries in a row: one may have met a restart
 
 
 class Way(StrEnum):
@@ -39,7 +40,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     is_gate: bool = False
     passed: int | None = None  # of a gate: answers yes
     refused: int | None = None  # … and no
-    forbidden: int = 0  # asked while it had to refuse (it was shut by rule, or a canary was let through)
+    let_through: int = 0  # of a gate: its canary, a forbidden order, was answered wrongly so often in a row
     shut_without_cause_s: float = 0.0  # how long it has been shut while all it waits for is there
     opens_within_s: float = 600.0
 
@@ -108,11 +109,11 @@ def _way(link: Link, given_before: int | None, *, first: bool) -> Way | None:
 
 
 def _gate(link: Link) -> Way | None:
-    if link.forbidden and link.refused == 0 and link.passed:
+    if link.let_through >= WRONGS:
         return Way.NEVER_FIRES
     if link.shut_without_cause_s > link.opens_within_s:
         return Way.NEVER_OPENS
-    if link.passed == 0 and link.refused is not None and link.refused >= ENOUGH and not link.forbidden:
+    if link.passed == 0 and link.refused is not None and link.refused >= ENOUGH:
         return Way.REJECT_ALL
     return None
 
@@ -131,6 +132,8 @@ def _reason(link: Link, way: Way, before: str) -> str:
         case Way.REJECT_ALL:
             return f"{link.name} refused all {link.refused} that it was asked {within}"
         case Way.NEVER_FIRES:
-            return f"{link.name} refused none of {link.forbidden} that it had to refuse {within}"
+            return (
+                f"{link.name} did not refuse as it must what is forbidden, asked {link.let_through} times (its canary)"
+            )
         case Way.NEVER_OPENS:
             return f"{link.name} has been shut for {link.shut_without_cause_s:.0f} s, and all it waits for is there"

@@ -1,4 +1,4 @@
-"""Rule 9, the function witness: every loop turns, so what does the child do, and what should it?
+"""The function witness: every loop turns, so what does the child do, and what should it?
 
 The picture: a shop whose lights are on. Promises are the deliveries it owes, canaries the customer who asks for
 something whose answer he knows, a check the passer-by who says "closed". Deliveries count, the passer-by is a remark.
@@ -50,7 +50,7 @@ def _again(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Findin
         cause="livelock",
         reason=f"{worst.name} is given {what}",
         against=(f"loop: {what}", "function: nothing else was finished meanwhile"),
-        action=Action.QUARANTINE_MESSAGE if worst.in_hand else Action.RESTART_ACTOR,
+        action=Action.RESTART_ACTOR,  # what came by wire is handled, and does not come again
         actor=worst.name,
     )
 

@@ -1,4 +1,4 @@
-"""Rule 8, the ping ladder: some loop has not turned. Which rung answers tells where it hangs.
+"""The ping ladder: some loop has not turned. Which rung answers tells where it hangs.
 
 The picture: knocking at a house floor by floor. R0, a thread without the interpreter, tells that the process runs at
 all; R1, the node's main thread, that the interpreter switches threads; R2, an actor's own loop, that this actor takes
@@ -17,7 +17,7 @@ from supervisor.words import VerdictKind
 
 
 def ladder(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
-    """Rule 8. Some loop has not turned: R1 splits interpreter from actor, the CPU spinning from blocked."""
+    """Some loop has not turned: R1 splits interpreter from actor, the CPU spinning from blocked."""
     stuck = frozen(facts, facts.hang_s)
     if not stuck:
         return _suspicion(evidence, facts)

@@ -16,7 +16,7 @@ ALIVE = (State.STARTING, State.RUNNING, State.READY)
 
 
 def settling(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding | None:
-    """Rule 1. The root itself was late; until it has settled it only looks."""
+    """The root itself was late; until it has settled it only looks."""
     left_s = evidence.observer.valid_since - facts.now
     if evidence.state not in ALIVE or left_s <= 0:
         return None

@@ -47,7 +47,7 @@ def _stuck_stopping(evidence: Evidence, facts: Facts, previous: Verdict | None) 
 
 
 def _wanted_down(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
-    """Rule 2. Down because somebody asked."""
+    """Down because somebody asked."""
     if evidence.desired_up:
         return None
     if evidence.state is State.STOPPED:
@@ -62,7 +62,7 @@ def _wanted_down(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding
 
 
 def _kernel_state(evidence: Evidence, facts: Facts, previous: Verdict | None) -> Finding | None:
-    """Rule 4. Traced, stopped, or asleep where no signal reaches."""
+    """Traced, stopped, or asleep where no signal reaches."""
     pid, held_s = evidence.pid, facts.kernel_state_s
     if facts.kernel_state == "t" or facts.traced:
         return Finding(
@@ -109,7 +109,7 @@ def _kernel_state(evidence: Evidence, facts: Facts, previous: Verdict | None) ->
 
 
 def _starting(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
-    """Rule 5. Not ready: it may take its budget, and ten of them while it moves."""
+    """Not ready: it may take its budget, and ten of them while it moves."""
     if evidence.state not in (State.STARTING, State.RUNNING):
         return None
     age_s = facts.now - max(evidence.state_since, evidence.observer.valid_since)

@@ -30,7 +30,6 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     mark_s: float = 20.0  # no movement while starting
     fresh_s: float = 10.0  # a function witness older than this proves nothing
     queue_goal_s: float = 1.0  # the oldest waiting message is older: the child is late
-    unsure_s: float = 60.0  # alert time for UNSURE
     correlated_s: float = 3.0  # suspicions this close together are one event
     early_ready_s: float = 30.0  # it said ready and may take so long to its first output
     drain_s: float = 60.0  # a limit that will be reached within so long is one that is reached

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.messages.orders import OrderFilled, Side
-from actors.rules.positions import FLAT, Fills, after, differences, signed, value
+from actors.rules.orders import signed
+from actors.rules.positions import FLAT, Fills, after, differences, value
 from actors.venues.simulator.accounts import Position as VenuePosition
 from actors.venues.simulator.accounts import Wallet
 from actors.venues.simulator.settlement import settle_usdm, unrealised

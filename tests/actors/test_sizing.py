@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from actors.messages.orders import Side
 from actors.rules.money import Instrument, on_step
-from actors.rules.sizing import COSTS, Nothing, Rule, Size, Terms, size
+from actors.rules.sizing import COSTS, Nothing, Size, Terms, size
 
 BTC = Instrument(symbol="BTC/USDT:USDT", tick_size=Decimal("0.1"), lot_size=Decimal("0.001"), min_notional=Decimal(5))
 TERMS = Terms(
@@ -35,15 +35,12 @@ def quantity(found: Size | Nothing) -> Decimal:
 
 def test_a_small_cap_binds_and_leaves_head_room() -> None:
     found = ask()
-    assert found == Size(
-        quantity=Decimal("0.014"), price=Decimal("64000.1"), stop_price=Decimal("63904.0"), rule=Rule.NOTIONAL
-    )
+    assert found == Size(quantity=Decimal("0.014"), price=Decimal("64000.1"), stop_price=Decimal("63904.0"))
 
 
 def test_a_wide_stop_makes_risk_bind() -> None:
     found = ask(volatility=0.02)
     assert isinstance(found, Size)
-    assert found.rule is Rule.RISK
     assert found.stop_price == Decimal("60160.0")  # 6 % below, rounded away
     assert found.quantity == Decimal("0.004")  # 10,000 x 0.2 % x 0.95 / (3840.1 + 64)
 

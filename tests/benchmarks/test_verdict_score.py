@@ -28,7 +28,7 @@ def judged(at: float, kind: VerdictKind, cause: str = "", name: str = "worker", 
 
 
 def exited(at: float, kind: ExitKind, name: str = "worker", **more: Any) -> Exited:
-    return Exited(at=at, name=name, incarnation=1, reason=ExitReason(kind=kind, **more), lived_s=1.0)
+    return Exited(at=at, name=name, incarnation=1, reason=ExitReason(kind=kind, **more))
 
 
 def happened(at: float, kind: SupervisionKind, incarnation: int = 2, name: str = "worker") -> Happened:
@@ -75,9 +75,9 @@ def test_a_hang_that_was_cured_is_told_with_its_times_and_its_deed() -> None:
         ([judged(5, K.HEALTHY)], K.HEALTHY),
         ([judged(5, K.HEALTHY), judged(20, K.BUSY), judged(20.2, K.HEALTHY)], K.HEALTHY),
         ([judged(5, K.HEALTHY), judged(20, K.BUSY), judged(23, K.HEALTHY)], K.BUSY),
-        ([judged(5, K.HEALTHY), judged(20, K.UNSURE, "mixed"), judged(23, K.HEALTHY)], K.HEALTHY),
-        ([judged(5, K.HEALTHY), judged(20, K.UNSURE, "mixed")], K.UNSURE),
-        ([judged(5, K.HEALTHY), judged(20, K.UNSURE, "mixed"), judged(21, K.HUNG)], K.HUNG),
+        ([judged(5, K.HEALTHY), judged(20, K.UNSURE, "no-witness"), judged(23, K.HEALTHY)], K.HEALTHY),
+        ([judged(5, K.HEALTHY), judged(20, K.UNSURE, "no-witness")], K.UNSURE),
+        ([judged(5, K.HEALTHY), judged(20, K.UNSURE, "no-witness"), judged(21, K.HUNG)], K.HUNG),
         ([judged(5, K.HEALTHY), judged(20, K.CHECK_FAULT), judged(30, K.BUSY)], K.CHECK_FAULT),
         ([judged(5, K.HEALTHY), judged(20, K.HUNG), judged(30, K.UPSTREAM)], K.UPSTREAM),
         ([exited(12, ExitKind.KILLED, signal=9), judged(12.5, K.HEALTHY)], K.CRASHED),

@@ -38,7 +38,6 @@ class Node:
         boot = NodeBoot(
             name=name,
             incarnation=incarnation,
-            root_pid=os.getpid(),
             actors=starts,
             routes=routes,
             endpoint=endpoint(home, name),

@@ -36,7 +36,6 @@ def test_a_restart_is_false_when_the_same_complaint_stands_while_the_function_wo
     audit = Audit()
     audit.ended("a", 1, [before])
     assert bool(audit.review("a", life, kind, [after])) is false
-    assert bool(audit.stripped("a")) is false
 
 
 def test_a_false_restart_is_booked_once_and_only_after_the_check_was_asked_again() -> None:
@@ -45,8 +44,9 @@ def test_a_false_restart_is_booked_once_and_only_after_the_check_was_asked_again
     assert not audit.review("a", 2, VerdictKind.HEALTHY, [])
     assert audit.review("a", 2, VerdictKind.HEALTHY, [RED])
     assert not audit.review("a", 2, VerdictKind.HEALTHY, [RED])
+    audit.ended("a", 2, [RED])
     audit.forget("a")
-    assert not audit.stripped("a")
+    assert not audit.review("a", 3, VerdictKind.HEALTHY, [RED])
 
 
 @pytest.mark.parametrize(

@@ -156,12 +156,11 @@ def test_an_address_in_use_is_named_although_the_kernel_does_not_say_which() -> 
     assert holders.wanted(told) == ((port,), ())
 
 
-def test_a_typed_refusal_is_not_retryable_and_the_caller_may_overrule() -> None:
+def test_a_typed_refusal_is_not_retryable() -> None:
     def refuse() -> None:
         raise Refused
 
     assert recorded(refuse).retryable is False
-    assert recorded(refuse, retryable=True).retryable is True
 
 
 DUMPED = """

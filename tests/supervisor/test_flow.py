@@ -32,8 +32,8 @@ GATE = link("gate", taken=40, is_gate=True, passed=30, refused=10, progressed=40
         ([FEED, link("brain", taken=500, given=9, progressed=0)], "brain", Way.HOLLOW),
         ([FEED, link("brain", taken=500, given=0, progressed=500, sends_always=False)], "", None),
         ([FEED, BRAIN, link("gate", is_gate=True, taken=40, passed=0, refused=40)], "gate", Way.REJECT_ALL),
-        ([link("gate", is_gate=True, given=3, passed=3, refused=0, forbidden=2)], "gate", Way.NEVER_FIRES),
-        ([link("gate", is_gate=True, given=3, passed=0, refused=40, forbidden=40)], "", None),  # it is right to refuse
+        ([link("gate", is_gate=True, given=3, passed=3, refused=9, let_through=2)], "gate", Way.NEVER_FIRES),
+        ([link("gate", is_gate=True, given=3, passed=3, refused=9, let_through=1)], "", None),
         ([link("gate", is_gate=True, given=3, shut_without_cause_s=601.0)], "gate", Way.NEVER_OPENS),
         ([link("gate", is_gate=True, given=3, shut_without_cause_s=599.0)], "", None),
         ([link("feed"), link("brain")], "", None),  # nothing is known, so nothing is said
@@ -49,7 +49,7 @@ def test_the_first_link_that_does_not_pass_on_is_named(chain: list[Link], name: 
 COUNT = st.none() | st.integers(0, 1000)
 LINKS = st.builds(
     Link, name=st.sampled_from("abcdef"), window_s=st.just(W), taken=COUNT, given=COUNT, progressed=COUNT,
-    is_gate=st.booleans(), passed=COUNT, refused=COUNT, forbidden=st.integers(0, 50),
+    is_gate=st.booleans(), passed=COUNT, refused=COUNT, let_through=st.integers(0, 5),
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from supervisor.verdict.evidence import Death, DependencySample, Evidence
 from supervisor.verdict.gate import opens
 from supervisor.words import CrashRecord, ExitKind, ExitReason, State
 
-DIED = Death(at=100.0, lived_s=0.2, fingerprint="refused", prior="upstream", worked=False)
+DIED = Death(at=100.0, fingerprint="refused", prior="upstream", worked=False)
 
 
 def venue(**fields: object) -> DependencySample:

@@ -10,7 +10,7 @@ import pytest
 from supervisor.events import Cause
 from supervisor.moves import Kept, Verb
 from supervisor.runtime.freshness import stamp
-from supervisor.runtime.memory import Intent, Parked
+from supervisor.runtime.memory import Counters, Intent, Parked
 from supervisor.spec import Backoff, child
 from supervisor.words import State
 from tests.supervisor.toys import House, Worker, house, toy
@@ -134,3 +134,14 @@ def test_an_intent_that_cannot_be_read_is_put_aside_and_said(tmp_path: Path) -> 
     assert Intent(tmp_path, said.append).kept() == {}
     assert "intent.unreadable" in said[0]
     assert (tmp_path / "state" / "intent.unreadable").exists()
+
+
+def test_counters_that_cannot_be_read_are_put_aside_and_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    Counters(tmp_path, said.append).started("a", 7)
+    assert Counters(tmp_path, said.append).values == {"a": 7}
+    assert said == []
+    (tmp_path / "run" / "incarnations.json").write_text('{"a": 7')
+    assert Counters(tmp_path, said.append).values == {}
+    assert "incarnations.unreadable" in said[0]
+    assert "counted from 1 again" in said[0]

@@ -37,7 +37,6 @@ def deaths(*ways: str, worked: bool = False, every_s: float = 2.0, messages: tup
     return tuple(
         Death(
             at=NOW - every_s * (count - 1 - n),
-            lived_s=1.0,
             fingerprint=way,
             prior="data" if messages else "",
             worked=worked,

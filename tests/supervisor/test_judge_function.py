@@ -163,8 +163,7 @@ def test_the_same_message_again_and_again_is_a_livelock_although_the_loop_turns(
 
     assert judge(told, NOW).kind is VerdictKind.UNSURE
     verdict = after(told)
-    assert (verdict.kind, verdict.cause, verdict.action) == (VerdictKind.HUNG, "livelock", Action.QUARANTINE_MESSAGE)
-    assert after(evidence(with_actor(watched(), repeats=500))).action is Action.RESTART_ACTOR
+    assert (verdict.kind, verdict.cause, verdict.action) == (VerdictKind.HUNG, "livelock", Action.RESTART_ACTOR)
     assert after(msgspec.structs.replace(told, promises=(FRESH,))).kind is VerdictKind.UNSURE  # it works all the same
 
 
@@ -211,8 +210,7 @@ def with_threads(history: History, *switches: int) -> History:
     """Two deep looks a second apart; each thread switched so often in between."""
     for at, times in ((NOW - 1, 0), (NOW, 1)):
         threads = tuple(
-            ThreadSample(id=n, state="S", cpu_s=0.0, voluntary=100 + times * count, involuntary=0)
-            for n, count in enumerate(switches)
+            ThreadSample(id=n, state="S", cpu_s=0.0, voluntary=100 + times * count) for n, count in enumerate(switches)
         )
         kernel = msgspec.structs.replace(
             history.kernel or KernelSample(state="S", started_ticks=1, cpu_s=0), per_thread=threads

@@ -114,7 +114,6 @@ dependencies = st.builds(
 deaths = st.builds(
     Death,
     at=st.floats(0, 1000).map(lambda age: NOW - age),
-    lived_s=st.floats(0, 100),
     fingerprint=st.sampled_from(["a", "b", ""]),
     prior=st.sampled_from(["", "code", "data", "upstream"]),
     worked=st.booleans(),

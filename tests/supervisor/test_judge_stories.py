@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from supervisor.policy import parking
 from supervisor.verdict import (
     Action,
@@ -20,7 +18,6 @@ from supervisor.verdict import (
 from supervisor.verdict.evidence import Death, Evidence
 from supervisor.words import CrashRecord, ExitKind, ExitReason, State, VerdictKind
 
-HOUR_S = 3600.0
 MINUTE_S = 60.0
 
 
@@ -78,14 +75,14 @@ BRIDGE = ExitReason(
 )
 
 
-def test_a_bridge_that_cannot_be_imported_is_started_twice_and_then_tried_ever_more_rarely() -> None:
+def test_a_bridge_that_cannot_be_imported_is_started_twice_and_then_parked() -> None:
     """Another supervisor started it eighteen times in a minute, a third one for ever."""
     streak, starts, deaths, now = parking.NONE, 0, (), 0.0
     verdict: Verdict | None = None
     while not parking.is_loop(streak):
         starts, now = starts + 1, now + 0.5
         streak = parking.follow(streak, BRIDGE, worked=False, inputs="v1")
-        deaths = (*deaths, Death(at=now, lived_s=0.02, fingerprint=BRIDGE.fingerprint, prior="code", worked=False))
+        deaths = (*deaths, Death(at=now, fingerprint=BRIDGE.fingerprint, prior="code", worked=False))
         state = State.QUARANTINED if parking.is_loop(streak) else State.RESTARTING
         told = Evidence(
             name="bridge", state=state, last_exit=BRIDGE, deaths=deaths, crash_loop=state is State.QUARANTINED
@@ -95,7 +92,4 @@ def test_a_bridge_that_cannot_be_imported_is_started_twice_and_then_tried_ever_m
     assert verdict is not None
     assert (verdict.kind, verdict.cause, verdict.action) == (VerdictKind.CRASH_LOOP, "code", Action.PARK)
     assert "bridge.py:41" in verdict.reason
-
-    tries = itertools.accumulate(parking.unpark_after_s(n, 0.5) for n in itertools.count())
-    assert sum(1 for at in itertools.takewhile(lambda at: at < 33 * HOUR_S, tries)) <= 9
     assert parking.follow(streak, BRIDGE, worked=False, inputs="v2").count == 1  # new code is a new chance

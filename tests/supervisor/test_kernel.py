@@ -119,13 +119,6 @@ def test_run_queue_delay_is_summed_over_all_threads(start: Callable[[str], subpr
     assert reading.run_delay_s > main_only + 0.1
 
 
-def test_voluntary_switches_count_waking_up(start: Callable[[str], subprocess.Popen[str]]) -> None:
-    child = start("import time; print('up', flush=True)\nwhile True: time.sleep(0.005)")
-    first = until(child.pid, lambda reading: reading.voluntary > 0).voluntary
-
-    until(child.pid, lambda reading: reading.voluntary > first + 20)
-
-
 def test_a_zombie_reads_z_and_a_reaped_child_is_gone() -> None:
     child = subprocess.Popen(["true"])
     until(child.pid, lambda reading: reading.state == "Z")

@@ -22,7 +22,6 @@ def crashed(*, retryable: bool = True) -> ExitReason:
 @pytest.mark.parametrize("kind", list(ExitKind))
 def test_permanent_always_transient_when_abnormal_temporary_never(kind: ExitKind) -> None:
     expected = kind in (ExitKind.NORMAL, ExitKind.SHUTDOWN)
-    assert expected == ExitReason(kind=kind).expected
     assert {restart_type: kind in due for restart_type, due in restart.DUE.items()} == {
         Restart.PERMANENT: True,
         Restart.TRANSIENT: not expected,

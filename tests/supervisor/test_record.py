@@ -72,7 +72,7 @@ def test_a_log_ends_at_its_bound_and_says_so(tmp_path: Path) -> None:
     recorder = record.Recorder(tmp_path / "log", (), most=2000)
     reason = ExitReason(kind=ExitKind.CRASHED, code=1)
     for n in range(100):
-        recorder.write(record.Exited(at=float(n), name="a", incarnation=n, reason=reason, lived_s=1.0))
+        recorder.write(record.Exited(at=float(n), name="a", incarnation=n, reason=reason))
     recorder.close()
 
     frames = list(record.read(tmp_path / "log"))

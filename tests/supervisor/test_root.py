@@ -150,6 +150,28 @@ def test_a_program_says_when_it_is_ready_and_ends_with_the_root(tmp_path: Path) 
         home.until(lambda: not alive(second), "it ended with the root")
 
 
+def test_many_orphans_that_a_program_leaves_at_once_are_reaped_together(tmp_path: Path) -> None:
+    """One a round had left the others lying: a program that leaves more than that filled the table of processes."""
+    done = tmp_path / "done"
+    script = f"for n in $(seq 40); do (sleep 0.05 &) ; done; touch {done}; exec sleep 3600"
+    with house(tmp_path / "home", ChildSpec(id="program", start=ProgramStart(argv=("sh", "-c", script)))) as home:
+        root = home.start("root")
+        home.until(done.exists, "the program has left its orphans")
+        children = Path(f"/proc/{root.pid}/task/{root.pid}/children")
+
+        def ours() -> bool:
+            return all(name_of(pid) != "sleep" or pid == own for pid in map(int, children.read_text().split()))
+
+        def name_of(pid: int) -> str:
+            try:
+                return Path(f"/proc/{pid}/comm").read_text().strip()
+            except OSError:
+                return ""
+
+        own = home.ready("program")["program"]["pid"]
+        home.until(ours, "the root has reaped them", within_s=20.0)
+
+
 def test_no_zombie_is_left_behind(tmp_path: Path) -> None:
     with house(tmp_path, toy("a", Worker), toy("b", Worker)) as home:
         root = home.start("root")

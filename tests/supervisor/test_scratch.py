@@ -399,7 +399,7 @@ def test_a_child_that_is_added_hears_what_its_template_hears(folder: Path) -> No
     draft = scratch.draft_of(build, {}, folder)
     plan = scratch.compile_plan(draft, home=folder, sockets="/tmp/s")
     added = from_template(next(template for _, template in templates(plan.tree)), "w1")
-    boot = plans.boot_of(plan, added, 1, 1, {})
+    boot = plans.boot_of(plan, added, 1, {})
     assert [(route.sender, route.topics) for route in boot.routes] == [("teller", ("Fact",))]
 
 

@@ -170,6 +170,18 @@ def test_one_that_died_of_it_counts_as_failing_and_the_provider_of_ours_is_looke
     assert (sample.owner, sample.owner_up, sample.users_failing) == ("store", False, 1)
 
 
+def test_what_nobody_leans_on_any_more_is_forgotten_and_asked_no_more() -> None:
+    needs = Needs(1.0, lambda id: None)
+    spec = child("a", "m:A", spec={"depends": (Dependency(name="venue"), Dependency(name="db"))})
+    needs.know("a", spec)
+    needs.know("b", child("b", "m:A", spec={"depends": (Dependency(name="db"),)}))
+    needs.told("a", spec, calls(2), died_of_it=False)
+
+    assert needs.forget("a") == (PREFIX + "venue",)
+    assert needs.forget("b") == (PREFIX + "db",)
+    assert (needs._needs, needs._failing) == ({}, {})
+
+
 class Book(Message, frozen=True, kw_only=True):
     price: float
 
@@ -243,7 +255,7 @@ def test_equals_are_compared_by_what_a_message_costs_them(tmp_path: Path) -> Non
     assert found is not None
     assert (found.count, round(found.service_s, 4), round(found.median_s, 4)) == (2, 0.01, 0.0011)
     assert house.witness._beside("z", house.seen["z"], now) is None
-    house.witness.ended("a", 1, ExitReason(kind=ExitKind.SHUTDOWN, code=0), 1.0, True, "")
+    house.witness.ended("a", 1, ExitReason(kind=ExitKind.SHUTDOWN, code=0), True, "")
     assert house.witness._beside("a", house.seen["a"], now) is None, "the next life is not as slow as the last one"
 
 

@@ -102,7 +102,6 @@ def boot(name: str) -> NodeBoot:
     return NodeBoot(
         name=name,
         incarnation=1,
-        root_pid=os.getpid(),
         actors=(),
         routes=(),
         endpoint="",

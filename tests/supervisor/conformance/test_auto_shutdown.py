@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.spec import ChildSpec, SupervisorSpec
-from supervisor.words import AutoShutdown, ExitReason, Restart, State
+from supervisor.words import AutoShutdown, ExitKind, ExitReason, Restart, State
 from tests.supervisor.conformance.words import ALL, NORMAL, ONE, crash, kid, moves, otp
 from tests.supervisor.tree_world import World
 
@@ -77,5 +77,5 @@ def test_095_the_rest_stops_in_reverse_and_it_climbs_only_if_the_supervisor_is_s
     assert moves(it, lambda: it.die("c", NORMAL)) == ([*stops, "stop y 1"] if climbs else stops)
     last = it.view("s").last_exit
     assert last is not None
-    assert last.expected
+    assert last.kind is ExitKind.SHUTDOWN
     assert it.state("mid") is (State.STOPPED if climbs else State.READY)

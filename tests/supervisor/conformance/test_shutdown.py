@@ -10,7 +10,7 @@ from supervisor.events import SupervisionKind
 from supervisor.policy import shutdown
 from supervisor.spec import Backoff
 from supervisor.tree import Kill, Shutdown, Stop
-from supervisor.words import State
+from supervisor.words import ExitKind, State
 from tests.supervisor.conformance.words import KILLED, NORMAL, ONE, REST, abc, crash, kid, moves, otp, ours
 from tests.supervisor.tree_world import ASKED, World, leaf
 
@@ -85,7 +85,7 @@ def test_070_how_a_stopped_child_really_ended_is_on_record() -> None:
     world.die("b", crash(7))
     [record] = [r for r in world.said(SupervisionKind.STOPPED) if r.id == "b"]
     assert record.exit is not None
-    assert not record.exit.expected
+    assert record.exit.kind is ExitKind.CRASHED
     assert "crashed" in record.sentence
 
 
