@@ -12,16 +12,26 @@ from pathlib import Path
 from supervisor.verdict.evidence import Host
 
 _PRESSURE = Path("/proc/pressure")
+_VMSTAT = Path("/proc/vmstat")
 
 
 def sample(now: float, sentinel_late_s: float | None = None) -> Host:
-    """One reading, below 60 µs; what this kernel does not tell is None."""
+    """One reading, some 60 µs; what this kernel does not tell is None."""
     return Host(
         at=now,
         cpu_pressure=_pressure("cpu"),
         memory_pressure=_pressure("memory"),
+        oom_kills=oom_kills(),
         sentinel_late_s=sentinel_late_s,
     )
+
+
+def oom_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory since boot, of this machine or of a control group."""
+    try:
+        return int(_VMSTAT.read_text().partition("\noom_kill ")[2].split(None, 1)[0])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def asleep_s() -> float:

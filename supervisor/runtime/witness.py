@@ -7,6 +7,7 @@ opinion. Whose turn it is, watch.py says.
 
 from __future__ import annotations
 
+import signal
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -159,6 +160,10 @@ class Witness:
         in_hand = crash.in_hand_id if crash is not None else ""
         if not in_hand and reason.kind not in (ExitKind.SHUTDOWN, ExitKind.NORMAL):
             in_hand = next((one.in_hand for one in seen.reader.read(incarnation) if one.in_hand), "")
+        counted, oom = self._host.oom_kills, False
+        if reason.signal == signal.SIGKILL and counted is not None:
+            oom = (host.oom_kills() or 0) > counted
+            self._host = msgspec.structs.replace(self._host, oom_kills=counted + oom)  # one kill explains one death
         death = Death(
             at=now,
             fingerprint=reason.fingerprint,
@@ -166,6 +171,7 @@ class Witness:
             worked=worked,
             in_hand=in_hand,
             inputs=inputs,
+            oom=oom,
         )
         seen.deaths = (*seen.deaths[-(DEATHS - 1) :], death)
         seen.served, seen.service_s = (0.0, 0, 0), 0.0  # how slow the dead one was says nothing of the next

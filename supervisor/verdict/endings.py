@@ -249,15 +249,15 @@ def _crash_cause(evidence: Evidence, last: ExitReason) -> str:
         words = exit_words(last)
         if words in _NATIVE:
             return "native"
-        return "oom" if words == "SIGKILL" and _near_its_limit(evidence, last) else "foreign-kill"
+        return "oom" if words == "SIGKILL" and _for_want_of_memory(evidence) else "foreign-kill"
     if last.code is not None:
         return "exit-code" if last.code else "exit-0"
     return "start-failed" if last.kind is ExitKind.START_FAILED else "unknown"
 
 
-def _near_its_limit(evidence: Evidence, last: ExitReason) -> bool:
-    """The kernel said so (`oom` in the detail), or its last reading stood at its limit."""
-    if "oom" in last.detail.lower():
+def _for_want_of_memory(evidence: Evidence) -> bool:
+    """The kernel has counted such a kill with it, or its last reading stood at its limit."""
+    if evidence.deaths and evidence.deaths[-1].oom:
         return True
     kernel = evidence.history.kernel
     if kernel is None or kernel.rss_mib is None or kernel.memory_limit_mib is None:

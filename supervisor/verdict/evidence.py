@@ -265,6 +265,7 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     worked: bool  # useful work between ready and the end
     in_hand: str = ""  # identity of the message in hand, "" for none
     inputs: str = ""  # digest of code, models and configuration it ran with
+    oom: bool = False  # killed, and the kernel's count of its kills for want of memory rose with it
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,6 +291,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     at: float = 0.0
     cpu_pressure: float | None = None  # share of time in which somebody waited (PSI, some, ten seconds)
     memory_pressure: float | None = None
+    oom_kills: int | None = None  # since boot
     sentinel_late_s: float | None = None  # how late the child that only beats is now; None: there is none
 
 

@@ -109,7 +109,7 @@ _SIGNAL_NAMES = """
 _SIGNALS = {number: f"SIG{name}" for number, name in enumerate(_SIGNAL_NAMES.split(), start=1)}
 _CODE = _words(
     """
-    ImportError ModuleNotFoundError SyntaxError IndentationError TabError NameError UnboundLocalError
+    CannotLoad ImportError ModuleNotFoundError SyntaxError IndentationError TabError NameError UnboundLocalError
     AttributeError NotImplementedError RecursionError
     """
 )

@@ -106,6 +106,7 @@ def test_signals_bear_the_names_of_this_machine(number: signal.Signals) -> None:
         (("gaierror",), "", "init", Prior.UPSTREAM),
         (("ConnectionError", "AttributeError"), "", "steady", Prior.CODE),  # the innermost cause decides
         (("ConnectionRefusedError", "Weird"), "", "steady", Prior.UPSTREAM),  # unless it says nothing
+        (("CannotLoad",), "actors.feed:Fed: module actors.feed has no Fed", "import", Prior.CODE),
         (("Weird",), "", "steady", Prior.UNKNOWN),
         (("ValueError",), "", "", Prior.UNKNOWN),
         (("RuntimeError",), "boom", "steady", Prior.UNKNOWN),

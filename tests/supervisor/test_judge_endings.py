@@ -58,7 +58,7 @@ BACKING_OFF = [
     ("killed from outside", {"last_exit": killed(signal.SIGKILL)}, VerdictKind.CRASHED, "foreign-kill", Action.NONE),
     ("terminated from outside", {"last_exit": killed(signal.SIGTERM)}, VerdictKind.CRASHED, "foreign-kill", Action.NONE),
     ("segmentation fault", {"last_exit": killed(signal.SIGSEGV)}, VerdictKind.CRASHED, "native", Action.NONE),
-    ("killed by the kernel", {"last_exit": killed(signal.SIGKILL, "oom")}, VerdictKind.CRASHED, "oom", Action.NONE),
+    ("killed by the kernel", {"last_exit": killed(signal.SIGKILL), "deaths": (Death(at=NOW - 1, fingerprint="", prior="", worked=True, oom=True),)}, VerdictKind.CRASHED, "oom", Action.NONE),
     ("left in mid-work", {"last_exit": ExitReason(kind=ExitKind.NORMAL, code=0)}, VerdictKind.CRASHED, "exit-0", Action.NONE),
     ("exit code", {"last_exit": ExitReason(kind=ExitKind.CRASHED, code=3)}, VerdictKind.CRASHED, "exit-code", Action.NONE),
     ("out of memory", {"last_exit": died("MemoryError")}, VerdictKind.EXHAUSTED, "memory", Action.ALERT),

@@ -25,7 +25,7 @@ from supervisor.runtime.questions import Questions
 from supervisor.runtime.witness import Rhythm, Seen, Witness
 from supervisor.spec import Canary, Check, ChildSpec, Dependency, Promise, child, member, node
 from supervisor.verdict import CheckResult, Observer
-from supervisor.verdict.evidence import CanarySample
+from supervisor.verdict.evidence import CanarySample, Host
 from supervisor.words import CrashRecord, ExitKind, ExitReason, State, Strategy
 
 
@@ -184,6 +184,27 @@ def test_what_nobody_leans_on_any_more_is_forgotten_and_asked_no_more() -> None:
 
 class Book(Message, frozen=True, kw_only=True):
     price: float
+
+
+@pytest.mark.parametrize(
+    ("number", "before", "after", "oom"),
+    [
+        (signal.SIGKILL, 3, 4, [True, False]),  # one kill of the kernel's explains one death, not the next
+        (signal.SIGKILL, 3, 5, [True, True]),
+        (signal.SIGKILL, 3, 3, [False, False]),
+        (signal.SIGKILL, None, None, [False, False]),  # a kernel that does not tell
+        (signal.SIGTERM, 3, 4, [False, False]),
+    ],
+)
+def test_a_kill_is_the_kernels_for_want_of_memory_when_its_count_rose_since_the_last_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, before: int | None, after: int | None, oom: list[bool]
+) -> None:
+    house = House(tmp_path, a=child("a", "m:A"), b=child("b", "m:A"))
+    house.witness._host = Host(oom_kills=before)
+    monkeypatch.setattr("supervisor.evidence.host.oom_kills", lambda: after)
+    for id in ("a", "b"):
+        house.witness.ended(id, 1, ExitReason(kind=ExitKind.KILLED, signal=number), worked=True, inputs="")
+    assert [house.seen[id].deaths[-1].oom for id in ("a", "b")] == oom
 
 
 class House:
