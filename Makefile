@@ -91,8 +91,9 @@ campaign-oracle: $(STAMP)
 	QT_CAMPAIGN_SCRIPTS=$${QT_CAMPAIGN_SCRIPTS:-2200} $(PY) -m pytest tests/oracle --timeout 1800
 
 bench: $(STAMP)
-	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
-		echo "== $$file"; $(PY) -m benchmarks.$$(basename "$$file" .py) $(ARGS); done
+	@missed=; for file in $$(grep -l __main__ benchmarks/*.py); do \
+		echo "== $$file"; $(PY) -m benchmarks.$$(basename "$$file" .py) $(ARGS) || missed="$$missed $$file"; done; \
+	test -z "$$missed" || { echo "missed a gate or did not end well:$$missed" >&2; exit 1; }
 
 # The interpreter that would be taken, for scripts.
 python:

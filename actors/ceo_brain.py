@@ -11,13 +11,15 @@ from actors.messages.account import AccountState, Reconciled
 from actors.messages.control import Mode, RiskLimits, SecondPassed, TradingMode
 from actors.messages.market import FeedState, FeedStatus
 from actors.rules.mode import Evidence, Held, step
+from actors.rules.readings import recalled_age_s
 from actors.venues.ports import LatchPort, OpensLatch, OpensProbe, Probed
 from actors.venues.words import LatchSeen
 from supervisor.actor import Actor
 from supervisor.loading import load
 from supervisor.message import Message
 
-FRESH_S = 3.0  # all of these are said at least once a second
+FRESH_S = 3.0  # what is said at least once a second
+RECONCILED_FRESH_S = 180.0  # execution compares once a minute; the gate's limit, too
 EVERY_S = 1.0
 MAX_FEEDS = 1_000
 
@@ -56,10 +58,12 @@ class CeoBrain(Actor):
         self.state: AccountState | None = None
         self.state_at_s = 0.0
         self.reconciled: Reconciled | None = None
+        self.reconciled_at_s = 0.0
         self.feeds: dict[str, tuple[FeedStatus, float]] = {}
         for word in self.ctx.recall(Reconciled):
-            if word.account == account:
+            if word.account == account:  # perhaps a former run's: it is as old as it says
                 self.reconciled = word
+                self.reconciled_at_s = self.ctx.monotonic() - recalled_age_s(word.at_ns, self.ctx.now())
         self.latch: LatchPort = load(latch)(self.ctx.post, home=home)
         self.ess, self.ess_reason = self.latch.now.state, self.latch.now.reason
         self.probe: Probed = load(probe)(self.ctx.name, probe_port)
@@ -77,7 +81,7 @@ class CeoBrain(Actor):
                     self.state, self.state_at_s = message, self.ctx.monotonic()
             case Reconciled():
                 if message.account == self.account:
-                    self.reconciled = message
+                    self.reconciled, self.reconciled_at_s = message, self.ctx.monotonic()
             case FeedState():
                 if message.key() in self.feeds or len(self.feeds) < MAX_FEEDS:
                     self.feeds[message.key()] = (message.status, self.ctx.monotonic())
@@ -105,19 +109,21 @@ class CeoBrain(Actor):
 
     def _evidence(self) -> Evidence:
         now_s = self.ctx.monotonic()
-        limits, state = self.limits, self.state
+        limits, state, reconciled = self.limits, self.state, self.reconciled
         if limits is not None and (now_s - self.limits_at_s > FRESH_S or self.ctx.now() * 1e9 > limits.valid_until_ns):
             limits = None
         if state is not None and now_s - self.state_at_s > FRESH_S:
             state = None
+        if reconciled is not None and now_s - self.reconciled_at_s > RECONCILED_FRESH_S:
+            reconciled = None
         heard = [status for status, at_s in self.feeds.values() if now_s - at_s <= FRESH_S]
         return Evidence(
             ess=self.ess,
             ess_reason=self.ess_reason,
             multiplier=limits.multiplier if limits else None,
             limits_reason=limits.reason if limits else "",
-            reconciled=self.reconciled.ok if self.reconciled else None,
-            differences=self.reconciled.differences if self.reconciled else (),
+            reconciled=reconciled.ok if reconciled else None,
+            differences=reconciled.differences if reconciled else (),
             ledger_reconciled=state.reconciled if state else None,
             live_feeds=sum(status is FeedStatus.LIVE for status in heard) if heard else None,
         )

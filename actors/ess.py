@@ -2,8 +2,9 @@
 
 Picture: a small program of its own (own session, own venue connections) that waits for one file, the latch
 (`actors/latch.py`). Whoever wants the stop writes the latch, with or without this program running; `run_foreground`
-does the work where no other holds the lock. Every step is written to the latch and synced before it is taken, and each
-is safe to take twice: kill -9 at any point, start again, and it goes on from the file.
+does the work where no other holds the lock, or where the one who holds it is stopped or hangs. Every step is written to
+the latch and synced before it is taken, and each is safe to take twice: kill -9 at any point, start again, and it goes
+on from the file.
 
 No bus, no database, no clock service, no asyncio. Only a person resets it.
 """
@@ -12,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from actors.latch import LOOK_EVERY_S, Latch, read_latch, write_latch
 from actors.messages.control import EssState
 from actors.rules.ess import Sight, next_step
 from supervisor.loading import load
+from supervisor.runtime import locks
 from supervisor.runtime import log as records
 from supervisor.runtime.locks import Held, Lock
 
@@ -36,6 +39,8 @@ __all__ = ["EssRefused", "Latch", "lock", "main", "read_latch", "reset", "run_fo
 VENUE = "actors.venues.ess_port:open"
 WARM_EVERY_S = 5.0
 ALERT_EVERY_S = 60.0
+BEAT_EVERY_S = 0.5
+STUCK_S = 3.0  # without a sign of life while there is work: asked to go on; as long again: ended
 EXIT_SECOND = 75
 
 log = records.get_logger("ess")
@@ -50,6 +55,9 @@ class EssRefused(RuntimeError):
 
 def trigger(home: str | Path, who: str, reason: str) -> Latch:
     """Write the latch, durably, and give it. One that is not INACTIVE stays as it is: the first reason counts."""
+    latch = read_latch(home)
+    if latch.state is not EssState.INACTIVE:  # asked before the mutex: an emergency stop that was stopped may hold it
+        return latch
     with _alone(home):
         latch = read_latch(home)
         if latch.state is not EssState.INACTIVE:
@@ -96,7 +104,7 @@ def _alone(home: str | Path) -> Iterator[None]:
 def lock(home: str | Path) -> Iterator[bool]:
     """Hold `run/ess.lock` with our pid in it; gives False when another process holds it. Death frees it."""
     try:
-        held = Lock(Path(home) / "run" / "ess.lock")
+        held = Lock(_lock_of(home))
     except Held:
         yield False
         return
@@ -104,6 +112,10 @@ def lock(home: str | Path) -> Iterator[bool]:
         yield True
     finally:
         held.release()
+
+
+def _lock_of(home: str | Path) -> Path:
+    return Path(home) / "run" / "ess.lock"
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------
@@ -124,6 +136,7 @@ class Stop:
         self._failures = 0
         self._alerted = -ALERT_EVERY_S
         self._warmed = -WARM_EVERY_S
+        self._beaten = -BEAT_EVERY_S
 
     def run(self, *, until_locked: bool = False) -> Latch:
         """Wait for the latch and act on it. With `until_locked` return as soon as it is INACTIVE or LOCKED."""
@@ -137,6 +150,7 @@ class Stop:
                 self._warm()
                 self.ended.wait(LOOK_EVERY_S)
                 continue
+            self._beat()
             wait_s = self._work(latch)
             if until_locked and read_latch(self.home).state is EssState.LOCKED:
                 return read_latch(self.home)
@@ -149,6 +163,15 @@ class Stop:
         while (left := end - time.monotonic()) > 0 and not self.ended.wait(min(LOOK_EVERY_S, left)):
             if read_latch(self.home) != before:
                 return
+            if before.state is not EssState.LOCKED:
+                self._beat()
+
+    def _beat(self) -> None:
+        """A sign of life, while there is work: the lock's file is touched. What waits for a venue is alive, too."""
+        if time.monotonic() - self._beaten >= BEAT_EVERY_S:
+            self._beaten = time.monotonic()
+            with suppress(OSError):
+                os.utime(_lock_of(self.home))
 
     def _work(self, latch: Latch) -> float:
         """One look and one step. Gives how long to wait."""
@@ -238,7 +261,7 @@ class Stop:
                 name = entry["id"]
                 while name in venues:  # a second account at the same venue is a venue of its own
                     name = f"{name}+"
-                venues[name] = self._open({**entry, "id": name})
+                venues[name] = self._open({**entry, "id": name}, self._beat)
             self._venues = venues
             self._settings_mark, self._problem = mark, ""
         except FileNotFoundError:
@@ -248,11 +271,16 @@ class Stop:
 
 
 def run_foreground(home: str | Path, *, timeout_s: float = 600.0, venue: str | Callable[..., Any] = VENUE) -> Latch:
-    """Do a triggered stop's work here if nobody holds the lock, else watch the one who does; the latch at the end."""
+    """Do a triggered stop's work here if nobody holds the lock, else watch the one who does; the latch at the end.
+
+    One who holds it and gives no sign of life is asked to go on (SIGCONT), then ended (SIGKILL); each step is said.
+    """
     end = time.monotonic() + timeout_s
+    holder = _Holder(home)
     while time.monotonic() < end:
         with lock(home) as mine:
             if mine:
+                holder.freed()
                 stop = Stop(home, venue)
                 timer = threading.Timer(max(0.0, end - time.monotonic()), stop.ended.set)
                 timer.daemon = True
@@ -264,8 +292,68 @@ def run_foreground(home: str | Path, *, timeout_s: float = 600.0, venue: str | C
         latch = read_latch(home)
         if latch.state in (EssState.LOCKED, EssState.INACTIVE):
             return latch
+        holder.look(latch)
         time.sleep(LOOK_EVERY_S)
     return read_latch(home)
+
+
+class _Holder:
+    """The process that holds the lock while there is work, as seen from another one."""
+
+    def __init__(self, home: str | Path) -> None:
+        self._path = _lock_of(home)
+        self._sign: tuple[Any, ...] = ()
+        self._since = 0.0
+        self._asked = 0  # how often, since its last sign of life
+        self._ended: int | None = None
+
+    def look(self, latch: Latch) -> None:
+        """Once it has been silent for `STUCK_S` ask it to go on; as long again, and it is ended."""
+        now, pid = time.monotonic(), locks.holder(self._path)
+        try:
+            sign = (pid, self._path.stat().st_mtime_ns, latch)
+        except FileNotFoundError:
+            return
+        if sign != self._sign:
+            self._sign, self._since, self._asked = sign, now, 0
+        if pid is None or now - self._since < STUCK_S * (self._asked + 1):
+            return
+        self._asked += 1
+        if pid in (0, os.getpid()):
+            if self._asked == 1:
+                _say(f"who holds {self._path} gives no sign of life, and the file names nobody else: find and end it")
+        elif self._asked == 1:
+            _say(f"the emergency stop (pid {pid}) gave no sign of life for {STUCK_S:g} s: asked to go on (SIGCONT)")
+            self._signal(pid, signal.SIGCONT)
+        elif self._asked == 2:
+            _say(f"the emergency stop (pid {pid}) still gives no sign of life: ended (SIGKILL), to do its work here")
+            self._signal(pid, signal.SIGKILL)
+            self._ended = pid
+
+    def freed(self) -> None:
+        """The lock is ours."""
+        if self._ended is not None:
+            _say(f"the lock of pid {self._ended} is free: working here, in the foreground")
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        """Only to who holds our lock: looked up again once the number cannot become another process's any more."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            if locks.holder(self._path) == pid:
+                signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            _say(f"pid {pid} belongs to another user: end it as that one or as root, kill -9 {pid}")
+        finally:
+            os.close(descriptor)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

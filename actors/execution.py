@@ -201,14 +201,15 @@ class Execution(Actor):
                 account=self.account,
                 venue=intent.venue,
                 symbol=intent.symbol,
-                code=refused.code,
+                code=str(refused.code),
                 detail=refused.detail,
                 denied_ns=now_ns,
                 reduce_only=intent.reduce_only,
                 strategy=intent.strategy,
             )
         )
-        if refused.code != "APPROVAL_UNSIGNED":  # the gate's own approval: end its life, so that its reservation ends
+        # the gate's own approval: end its life, so that its reservation ends
+        if refused.code is not rules.Refused.APPROVAL_UNSIGNED:
             self.ctx.publish(
                 OrderExpired(
                     client_order_id=client_order_id,
@@ -229,7 +230,7 @@ class Execution(Actor):
                     account=self.account,
                     venue=approval.intent.venue,
                     symbol=approval.intent.symbol,
-                    code=refused.code,
+                    code=str(refused.code),
                     detail=refused.detail,
                     denied_ns=self._now_ns(),
                 )

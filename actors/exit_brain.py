@@ -3,7 +3,8 @@
 Picture: a fill moves the fold and the `Guard` of its instrument; `actors/rules/exits.py: plan` says which leg to ask
 for or to cancel, and this actor says it to the gate as `OrderIntent` and `CancelIntent`. Each word about a leg moves
 the guard again. Protection is asked for in the very transaction that handles the fill. Starting is recovering: fold
-what was recorded, own intents included; what was asked for already is not asked for again.
+what was recorded, own intents included; what was asked for already is not asked for again. Once a second it says that
+it lives: nobody enters where nobody would see to the way out.
 
 It reads no signal, opens nothing, and leaves instruments that it has no settings for to a person, loudly.
 """
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from actors.messages.control import Alert, SecondPassed
+from actors.messages.control import Alert, ExitsGuarded, SecondPassed
 from actors.messages.market import Tick
 from actors.messages.orders import (
     CancelIntent,
@@ -58,7 +59,7 @@ class ExitBrain(Actor):
     """One account at one venue."""
 
     subscribes = (*HEARD, Tick)
-    publishes = (OrderIntent, CancelIntent, Alert)
+    publishes = (OrderIntent, CancelIntent, Alert, ExitsGuarded)
 
     def init(
         self,
@@ -112,6 +113,7 @@ class ExitBrain(Actor):
                 for symbol in list(self._guards):
                     self._act(symbol)
                     self._watch(symbol)
+                self.ctx.publish(ExitsGuarded(account=self._account))
                 self.ctx.progress("second")
             case RetryDue():
                 if message.symbol in self._guards:

@@ -14,6 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from actors.rules.orders import Refused
+from actors.rules.risk_gate import Code
 from supervisor.words import VerdictKind
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -47,7 +49,7 @@ class Slots:
         self.orders: dict[Labels, float] = {(account,): 0.0 for account in accounts}
         self.fills: dict[Labels, float] = dict(self.orders)
         self.denied: dict[Labels, float] = dict(self.orders)
-        self.denials: dict[Labels, float] = {}
+        self.denials: dict[Labels, float] = {(a, str(code)): 0.0 for a in accounts for code in (*Code, *Refused)}
         self.equity: dict[Labels, float] = dict.fromkeys(self.orders, UNKNOWN)
         self.day_change: dict[Labels, float] = dict.fromkeys(self.orders, UNKNOWN)
         self.positions: dict[Labels, float] = dict(self.orders)

@@ -6,12 +6,15 @@ the player says so *and* every frame was taken in, or no counter has changed for
 to stop. `$HOME/reports/report.json` is always written, `report` besides.
 
 It decides nothing else and nothing depends on it. Signals, orders, fills and denials are counted from the record, so a
-restart of the recorder loses none; counts of feeds and engine are repeated by their owners.
+restart of the recorder loses none; counts of feeds and engine are repeated by their owners. A home outlives its runs,
+and so do its records: how many of them are of former runs is noted down in the record itself (`FormerWords`), and an
+end of a recording counts only when it names this launch.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,12 +34,22 @@ WRITE_EVERY_S = 5.0
 QUIET_S = 5.0  # a recording whose frames do not all arrive is over after this long without a change
 SETTLE_S = 1.5  # counts are repeated every second: the last ones are on their way
 DEFAULT = Path("reports") / "report.json"
+COUNTED = (Signal, OrderSubmitted, OrderFilled, OrderDenied)  # one by one, from the record
 
 
 class TimeIsUp(Message, frozen=True, kw_only=True):
     """Private timer: `--for` has passed."""
 
     delivery: ClassVar[Delivery] = Delivery.SYSTEM
+
+
+class FormerWords(Message, frozen=True, kw_only=True):
+    """To itself, recorded: so many of the words it has heard, oldest first, were said before this launch."""
+
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    started_ns: int
+    counts: dict[str, int]  # by class
 
 
 class WriteFailed(Message, frozen=True, kw_only=True):
@@ -50,47 +63,72 @@ class WriteFailed(Message, frozen=True, kw_only=True):
 class Recorder(Actor):
     """Child `recorder`."""
 
-    subscribes = (
-        FeedReport, CrossReading, SignalCount, Signal, OrderSubmitted, OrderFilled, OrderDenied, AccountState,
-        ReplayFinished,
-    )  # fmt: skip
-    publishes = (Alert,)
+    subscribes = (FeedReport, CrossReading, SignalCount, *COUNTED, AccountState, ReplayFinished)
+    publishes = (Alert, FormerWords)
 
     def init(
         self,
         *,
         home: str,
         mode: str,
+        started_ns: int = 0,
         report: str | None = None,
-        for_s: float | None = None,
+        ends: tuple[float, float] | None = None,
         instruments: Sequence[str] = (),
     ) -> None:
-        """`report`: an absolute path to write besides `$HOME/reports/report.json`. `for_s`: seconds until the server is
-        asked to stop.
+        """Count what was heard of this run already.
+
+        Args:
+            started_ns: when this run was launched: what was said before is another run's.
+            report: an absolute path to write besides `$HOME/reports/report.json`.
+            ends: when the launch was (monotonic) and how many seconds later the server is asked to stop: a deadline,
+                so that a restart of recorder or root does not begin it anew.
 
         Raises:
-            ValueError: `for_s` is no time, or `report` is relative.
+            ValueError: `ends` names no time, or `report` is relative.
         """
-        if for_s is not None and not 0 < for_s < float("inf"):
-            raise ValueError(f"recorder for_s is {for_s}; it must be positive and finite")
+        if ends is not None and not 0 < ends[1] < float("inf"):
+            raise ValueError(f"recorder ends {ends[1]} s after the launch; it must be positive and finite")
         if report and not Path(report).is_absolute():
             raise ValueError(f"recorder report {report!r} is relative; wanted an absolute path")
         self._paths = [Path(home) / DEFAULT, *([Path(report)] if report else [])]
-        self._for_s = for_s
-        self._mode = mode
+        self._mode, self._run_ns = mode, started_ns
+        self._for_s = None if ends is None else ends[1]
         self._tally = Tally(tuple(instruments))
         self._started_s = self._written_s = self.ctx.monotonic()
         self._moved: tuple[int, ...] = ()
         self._changed_s = self._started_s
         self._complete_since_s: float | None = None
         self._asked = False
-        for word in self.ctx.recall(Signal, OrderSubmitted, OrderFilled, OrderDenied, ReplayFinished):
-            # in a first life the end of a recording is that of an earlier run
-            if self.ctx.incarnation > 1 or not isinstance(word, ReplayFinished):
-                self._tally.hear(word, 0)
+        self._former: Counter[str] = Counter()
+        self._recover()
         self.ctx.after(1.0, SecondPassed())
-        if for_s is not None:
-            self.ctx.after(for_s, TimeIsUp())
+        if ends is not None:
+            self.ctx.after(max(0.0, sum(ends) - self._started_s), TimeIsUp())
+
+    def _recover(self) -> None:
+        heard = tuple(self.ctx.recall(*COUNTED))
+        noted = [word for word in self.ctx.recall(FormerWords) if word.started_ns == self._run_ns]
+        if noted:
+            self._former = Counter(noted[-1].counts)
+        else:  # the first life in this run: all of it is of former ones
+            self._former = Counter(type(word).__name__ for word in heard)
+            self._note_former()
+        skip = self._former.copy()
+        for word in heard:
+            skip[type(word).__name__] -= 1
+            if skip[type(word).__name__] < 0:
+                self._tally.hear(word, 0)
+        for word in self.ctx.recall(ReplayFinished):
+            if self._is_ours(word):
+                self._tally.hear(word, 0)
+
+    def _note_former(self) -> None:
+        self.ctx.publish(FormerWords(started_ns=self._run_ns, counts=dict(self._former)))
+
+    def _is_ours(self, word: ReplayFinished) -> bool:
+        """A recording ends only where one is played, and only in the run that played it."""
+        return self._mode == "replay" and word.started_ns == self._run_ns
 
     def handle(self, message: Message) -> None:
         match message:
@@ -102,12 +140,22 @@ class Recorder(Actor):
             case WriteFailed():
                 self._alert("recorder report", message.text)
             case _:
-                self._tally.hear(message, self.ctx.envelope().incarnation)
-                if isinstance(message, ReplayFinished):
-                    self._changed_s = self.ctx.monotonic()
+                self._hear(message)
 
     def terminate(self, reason: str) -> None:
         self._write()
+
+    def _hear(self, word: Message) -> None:
+        envelope = self.ctx.envelope()
+        if isinstance(word, ReplayFinished):
+            if not self._is_ours(word):
+                return
+            self._changed_s = self.ctx.monotonic()
+        elif isinstance(word, COUNTED) and envelope.sent_ns < self._run_ns:  # not handled when its run ended
+            self._former[type(word).__name__] += 1
+            self._note_former()
+            return
+        self._tally.hear(word, envelope.incarnation)
 
     def _second(self, now_s: float) -> None:
         if now_s - self._written_s >= WRITE_EVERY_S:

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from actors.messages.account import AccountState, Reconciled
-from actors.messages.control import RiskLimits, TradingMode
+from actors.messages.control import ExitsGuarded, RiskLimits, TradingMode
 from actors.messages.market import CrossReading, FeedState, Tick
 from actors.messages.orders import (
     CancelApproved,
@@ -42,6 +42,7 @@ from actors.rules.money import ZERO, BadAmount, to_decimal
 from actors.rules.money import instruments as instruments_of
 from actors.rules.orders import client_order_id
 from actors.rules.positions import Fills
+from actors.rules.readings import recalled_age_s
 from actors.rules.risk_gate import NEVER_S, Allow, Code, Deny, Exposure, Snapshot, Terms, check
 from actors.venues.ports import LatchPort, OpensLatch
 from actors.venues.words import LatchSeen
@@ -173,8 +174,8 @@ class RiskGate(Actor):
     """`risk_gate:<account>`."""
 
     subscribes = (
-        OrderIntent, CancelIntent, TradingMode, RiskLimits, FeedState, Tick, CrossReading, AccountState, Reconciled,
-        *FATES,
+        OrderIntent, CancelIntent, TradingMode, RiskLimits, ExitsGuarded, FeedState, Tick, CrossReading, AccountState,
+        Reconciled, *FATES,
     )  # fmt: skip
     publishes = (OrderApproved, OrderDenied, CancelApproved)
 
@@ -200,7 +201,7 @@ class RiskGate(Actor):
             home: where the emergency stop's latch lies.
             approval_expires_s: of `ctx.now()` time within which the executor must send.
             feed_age_s: a feed, tick or divergence older than this is unknown.
-            snapshot_age_s: likewise mode, limits and account.
+            snapshot_age_s: likewise mode, limits, account and the exit brain's sign of life.
 
         Raises:
             ValueError: a broken instrument, or a key too short; names it.
@@ -230,7 +231,8 @@ class RiskGate(Actor):
                     if word.account == self.account:
                         self.books.denied(word)
                 case Reconciled():
-                    self._hear(word)
+                    if word.account == self.account:
+                        self._hear(word, recalled_age_s(word.at_ns, self.ctx.now()))
                 case _:
                     self.books.fold(word, now_s)
 
@@ -241,7 +243,7 @@ class RiskGate(Actor):
                     self._hear(message)
             case TradingMode() | CrossReading():
                 self._hear(message)
-            case AccountState() | RiskLimits() | Reconciled():
+            case AccountState() | RiskLimits() | ExitsGuarded() | Reconciled():
                 if message.account == self.account:
                     self._hear(message)
             case OrderIntent():
@@ -334,8 +336,8 @@ class RiskGate(Actor):
 
     # --- what is known ---
 
-    def _hear(self, word: Message) -> None:
-        self.heard[f"{type(word).__name__}:{word.key()}"] = (word, self.ctx.monotonic())
+    def _hear(self, word: Message, age_s: float = 0.0) -> None:
+        self.heard[f"{type(word).__name__}:{word.key()}"] = (word, self.ctx.monotonic() - age_s)
 
     def _last(self, kind: type[Message], key: str, now_s: float) -> tuple[Any, float]:
         """The newest word of this class and its age; None and infinity when there was none."""
@@ -346,6 +348,7 @@ class RiskGate(Actor):
         place = f"{self.venue}:{intent.symbol}"
         mode, mode_age_s = self._last(TradingMode, "", now_s)
         limits, limits_age_s = self._last(RiskLimits, self.account, now_s)
+        _, exits_age_s = self._last(ExitsGuarded, self.account, now_s)
         account, account_age_s = self._last(AccountState, self.account, now_s)
         reconciled, reconciled_age_s = self._last(Reconciled, self.account, now_s)
         feed, feed_age_s = self._last(FeedState, place, now_s)
@@ -361,6 +364,7 @@ class RiskGate(Actor):
             mode_age_s=mode_age_s,
             limits=limits,
             limits_age_s=limits_age_s,
+            exits_age_s=exits_age_s,
             account=account,
             account_age_s=account_age_s,
             reconciled=None if reconciled is None else reconciled.ok,

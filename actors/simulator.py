@@ -17,13 +17,18 @@ from supervisor.message import Message
 
 
 class Simulator(Actor):
-    """Hosts the simulator; `settings` are its own (host, port, home, data, speed, faults, seed …)."""
+    """Hosts the simulator; `settings` are its own (host, port, home, data, speed, faults, seed …). `started_ns`: of the
+    launch, so that the end of its recording is not taken for that of another run.
+    """
 
     publishes = (ReplayFinished,)
     ready_after_init = False
 
-    def init(self, opens: str | OpensVenue = "actors.venues.sim_port:open", **settings: Any) -> None:
+    def init(
+        self, opens: str | OpensVenue = "actors.venues.sim_port:open", started_ns: int = 0, **settings: Any
+    ) -> None:
         self._frames = 0
+        self._started_ns = started_ns
         self._venue: Closes = load(opens)(self.ctx.post, **settings)
 
     def handle(self, message: Message) -> None:
@@ -42,6 +47,7 @@ class Simulator(Actor):
                         last_ns=message.last_ns,
                         wall_s=message.wall_s,
                         injected=message.injected,
+                        started_ns=self._started_ns,
                     )
                 )
             case VenueFailed():

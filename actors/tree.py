@@ -36,7 +36,10 @@ from supervisor.words import Strategy
 
 HOUSE = Path(__file__).resolve().parents[1]
 VERSION = "0.1.0"
-OUTSIDE = ("Hold", "RiskLimits", "TradingMode", "CrossReading", "SignalCount", "FeedReport")  # also heard by qt
+OUTSIDE = (
+    "Hold", "RiskLimits", "TradingMode", "CrossReading", "SignalCount", "FeedReport",  # also heard by qt
+    "FormerWords",  # the recorder's note to its next life
+)  # fmt: skip
 
 HOLD_EVERY_S = 5.0
 SAFETY: dict[str, Any] = {"safety": True, "backoff": Backoff(initial_s=0.1, cap_s=2.0)}
@@ -166,7 +169,8 @@ def names(launch: Launch) -> tuple[str, ...]:
     desks = [f"{role}:{name}" for name in accounts for role in ("risk_gate", "execution", "exit_brain")]
     feeds = [f"feed:{venue.id}" for venue in launch.settings.venues]
     brains = ["risk_brain", "ceo_brain", "cross_exchange", "ai_engine", "strategy_brain"]
-    return ("ledger", *desks, *feeds, *brains, "alerts", "recorder")
+    venue = ["sim:binance"] if launch.venue_port else []
+    return (*venue, "ledger", *desks, *feeds, *brains, "alerts", "recorder")
 
 
 def desk(launch: Launch, account: Account) -> SupervisorSpec:
@@ -188,6 +192,7 @@ def simulator(launch: Launch) -> ChildSpec:
         "actors.simulator:Simulator",
         role="venue",
         home=str(Path(launch.home) / "venue"),
+        started_ns=launch.started_ns,
         port=launch.venue_port,
         data=launch.data,
         speed=launch.speed,
@@ -252,7 +257,7 @@ def exit_brain(launch: Launch, account: Account) -> ChildSpec:
     return child(
         f"exit_brain:{account.name}",
         "actors.exit_brain:ExitBrain",
-        spec=SAFETY,
+        spec={**SAFETY, "promises": (Promise(topic="ExitsGuarded", at_least_every_s=1.0),)},
         account=account.name,
         venue=account.venue,
         instruments=instruments(launch, account),
@@ -295,9 +300,7 @@ def ceo_brain(launch: Launch) -> ChildSpec:
         },
         probe_port=launch.probe_ports.get("ceo_brain", 0),
         account=launch.settings.accounts[0].name,
-        recovery_s=min(1.0, launch.settings.ceo_brain.recovery_s)
-        if simulated(launch)
-        else launch.settings.ceo_brain.recovery_s,
+        recovery_s=launch.settings.ceo_brain.recovery_s,
         valid_s=3.0 * pace(launch),
         home=launch.home,
     )
@@ -361,7 +364,11 @@ def ai_engine(launch: Launch) -> ChildSpec:
             "promises": (
                 Promise(topic="SignalCount", at_least_every_s=1.0),
                 # most of what it says is HOLD, of which four a second are published: with ticks and without, it is ill
-                Promise(topic="Hold", at_least_every_s=HOLD_EVERY_S, when="Tick"),
+                Promise(
+                    topic="Hold",
+                    at_least_every_s=max(HOLD_EVERY_S, launch.settings.feed.book_stale_after_s),
+                    when="Tick",
+                ),
             ),
             "canaries": (Canary(name="golden", expect="golden"),),
             "checks": probe(launch, "ai_engine"),
@@ -419,8 +426,9 @@ def recorder(launch: Launch) -> ChildSpec:
         spec={"required": False},
         home=launch.home,
         mode=launch.mode,
+        started_ns=launch.started_ns,
         report=launch.report or None,
-        for_s=launch.for_s,
+        ends=None if launch.for_s is None else (launch.started_s, launch.for_s),
         instruments=[f"{venue}:{symbol}" for venue, symbol in launch.settings.instruments()],
     )
 
@@ -461,10 +469,6 @@ def ticks(launch: Launch, venue: Venue) -> tuple[Promise, ...]:
         Promise(topic="Tick", key=f"{venue.id}:{symbol}", at_least_every_s=every_s, changing=True)
         for symbol in venue.symbols
     )
-
-
-def simulated(launch: Launch) -> bool:
-    return launch.mode in ("sim", "replay")
 
 
 def pace(launch: Launch) -> float:

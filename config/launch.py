@@ -20,13 +20,17 @@ class Launch(Section):
 
     settings: Settings
     home: str
+    # Drawn once per `qt up`; a killed root or child finds the same. By the wall's clock it tells this run's words from
+    # those that the home kept of former runs; by the monotonic one it counts `for_s`.
+    started_ns: int = 0
+    started_s: float = 0.0
     http_port: int = Field(ge=1, le=65535)
     venue_url: str = ""  # of the simulator, in sim and replay mode
     venue_port: int = 0  # the tree starts the simulator itself, here; 0: it runs outside the tree
     probe_ports: dict[str, int] = {}  # where each brain can be asked whether it speaks
     data: str = ""  # folder of the recording, in replay mode
     speed: float = 1.0  # of the replay; 0 is as fast as readers read
-    for_s: float | None = None  # end in order after this long
+    for_s: float | None = None  # end in order this long after `started_s`
     faults: str = ""  # "gap:10,dup:200" over a recording
     report: str = ""  # JSON summary at the end
     seed: int = 0

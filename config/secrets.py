@@ -17,6 +17,8 @@ LARGEST = 64 * 1024
 class SecretError(ValueError):
     """A secret is missing or badly kept. The text names the places that were searched, never the content."""
 
+    retryable = False  # the supervisor parks such at once: another try finds the same until a person acts
+
 
 class Secret:
     """A value that hides itself in `repr`, logs and tracebacks, and refuses to be pickled by accident."""

@@ -16,7 +16,8 @@ def wait(home: Path, until: str, name: str | None, timeout_s: float) -> int:
     """Return when the server (or one child) is ready, or when the server is down.
 
     Raises:
-        Refusal: NOT_READY at the deadline, naming who is missing.
+        Refusal: NOT_READY at the deadline, naming who is missing; CANNOT_TELL at once for a name that no child of a
+            server that answers has.
     """
     from ops.status import exit_code, select
     from supervisor.runtime.client import Client, running
@@ -35,15 +36,17 @@ def wait(home: Path, until: str, name: str | None, timeout_s: float) -> int:
                 last = "the server still runs"
             else:
                 try:
-                    chosen = select(ask_on(client, "status", 1.0), name)
-                    if exit_code(chosen) == OK:
-                        print(render.summary(chosen))
-                        return OK
-                    last = missing(chosen)
+                    status = ask_on(client, "status", 1.0)
                 except Refusal as refusal:
                     if refusal.code not in (NOT_READY, CANNOT_TELL):
                         raise
                     last = str(refusal)
+                else:
+                    chosen = select(status, name)
+                    if exit_code(chosen) == OK:
+                        print(render.summary(chosen))
+                        return OK
+                    last = missing(chosen)
             if time.monotonic() >= deadline:
                 raise Refusal(NOT_READY, f"not {until} after {timeout_s:g} s: {last}")
             time.sleep(POLL_S)

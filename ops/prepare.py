@@ -10,6 +10,7 @@ import difflib
 import errno
 import os
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,6 +99,8 @@ def launch(wishes: Wishes, chosen: Settings) -> Launch:
     return Launch(
         settings=chosen,
         home=str(resolve(wishes.home, chosen.server.home)),
+        started_ns=time.time_ns(),
+        started_s=time.monotonic(),
         http_port=free_port(chosen.server.http_port, "health and metrics", "--http-port"),
         venue_url=outside or f"http://{HOST}:{venue_port}",
         venue_port=venue_port,

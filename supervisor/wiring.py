@@ -1,7 +1,8 @@
 """The wiring audit: who says what to whom, checked before anything starts.
 
 Pure. Given what every actor class declares, it answers with the address book (routes) or with sentences that name both
-ends of every fault: a word nobody says, a word nobody hears, a promise of a word the actor does not say.
+ends of every fault: a word nobody says, a word nobody hears, a promise of a word the actor does not say, or of one that
+depends on an input which may come more rarely.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
                     f"{child.place()}{child.name}: promises {promise.topic} when {promise.when} comes in, "
                     f"which it does not hear{hint}"
                 )
+        faults += _infeasible(child, children)
     free = set(outside)
     for topic in sorted(hearers):
         if topic not in speakers and topic not in free:
@@ -79,6 +81,27 @@ def audit(children: Sequence[Declared], outside: Iterable[str] = ()) -> list[str
         if not reached and topic not in free and classes[topic].delivery is not Delivery.SYSTEM:
             said_by = ", ".join(child.name for child in saying)
             faults.append(f"{saying[0].place()}{topic}: said by {said_by}, heard by nobody in this tree")
+    return faults
+
+
+def _infeasible(child: Declared, children: Sequence[Declared]) -> list[str]:
+    """Promises under a condition whose input may rightly come more rarely than the output is to come: between two
+    inputs nothing is due, so such a promise could never be found broken. Of several who promise the input the one that
+    comes most often counts; what nobody promises has no known period."""
+    faults = []
+    for promise in child.promises:
+        inputs = [
+            (given.at_least_every_s, speaker.name)
+            for speaker in children
+            for given in speaker.promises
+            if promise.when and given.topic == promise.when and speaker.name != child.name
+        ]
+        period_s, speaker = min(inputs, default=(0.0, ""))
+        if promise.at_least_every_s < period_s:
+            faults.append(
+                f"{child.place()}{child.name}: promises {promise.topic} every {promise.at_least_every_s:g} s when "
+                f"{promise.when} comes in, which {speaker} promises only every {period_s:g} s; promise it no more often"
+            )
     return faults
 
 

@@ -51,6 +51,17 @@ class RiskLimits(Message, frozen=True, kw_only=True):
         return self.account
 
 
+class ExitsGuarded(Message, frozen=True, kw_only=True):
+    """The exit brain's word, once a second: it lives and minds this account's positions. Old means: nothing enters."""
+
+    delivery: ClassVar[Delivery] = Delivery.LATEST
+
+    account: str
+
+    def key(self) -> str:
+        return self.account
+
+
 class EssState(StrEnum):
     """The emergency stop's latch; the file decides, these are its words."""
 

@@ -134,3 +134,4 @@ class ReplayFinished(Message, frozen=True, kw_only=True):
     last_ns: int
     wall_s: float
     injected: dict[str, int] = {}  # faults by kind
+    started_ns: int = 0  # of the launch it ended: homes outlive runs, and so does this word

@@ -56,7 +56,7 @@ def _rows(evidence: Evidence) -> list[tuple[Mode, str]]:
     elif evidence.multiplier <= 0:
         rows.append((Mode.HALT_NEW, f"the risk brain allows no risk: {evidence.limits_reason or 'no reason given'}"))
     if evidence.reconciled is None:
-        rows.append((Mode.REDUCE_ONLY, "the account is not compared with the venue yet"))
+        rows.append((Mode.REDUCE_ONLY, "the account was not compared with the venue yet, or too long ago"))
     elif not evidence.reconciled:
         wrong = "; ".join(evidence.differences[:3]) or "no difference named"
         rows.append((Mode.HALT_NEW, f"books and venue differ: {wrong}"))

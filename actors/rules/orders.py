@@ -131,10 +131,22 @@ def client_order_id(account: str, intent_id: str, attempt: int) -> str:
     return f"qt-{digest[:ID_HEX]}-{attempt}"
 
 
+class Refused(StrEnum):
+    """The executor's own codes of `OrderDenied`; the gate's are in `actors/rules/risk_gate.py`."""
+
+    APPROVAL_UNSIGNED = "APPROVAL_UNSIGNED"
+    WRONG_ACCOUNT = "WRONG_ACCOUNT"
+    ESS_LATCHED = "ESS_LATCHED"
+    APPROVAL_EXPIRED = "APPROVAL_EXPIRED"
+    BAD_QUANTITY = "BAD_QUANTITY"
+    BAD_PRICE = "BAD_PRICE"
+    NOT_REDUCE_ONLY = "NOT_REDUCE_ONLY"
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """Why the executor does not send it: a code for machines, a sentence for people."""
 
-    code: str
+    code: Refused
     detail: str
 
 
@@ -142,23 +154,29 @@ def refusal(approval: OrderApproved, key: bytes, now_ns: int, ess: EssState, acc
     """None when this approval may be sent now."""
     intent = approval.intent
     if not verify(approval, key):
-        return Refusal("APPROVAL_UNSIGNED", f"the approval of intent {intent.intent_id} is not signed with our key")
+        return Refusal(
+            Refused.APPROVAL_UNSIGNED, f"the approval of intent {intent.intent_id} is not signed with our key"
+        )
     if intent.account != account:
-        return Refusal("WRONG_ACCOUNT", f"the approval is for account {intent.account}; this is {account}")
+        return Refusal(Refused.WRONG_ACCOUNT, f"the approval is for account {intent.account}; this is {account}")
     if ess is not EssState.INACTIVE and not intent.reduce_only:
-        return Refusal("ESS_LATCHED", f"the emergency stop is {ess}; only reduce-only orders pass")
+        return Refusal(Refused.ESS_LATCHED, f"the emergency stop is {ess}; only reduce-only orders pass")
     if now_ns > approval.expires_ns:
         late_s = (now_ns - approval.expires_ns) / 1e9
-        return Refusal("APPROVAL_EXPIRED", f"the approval of intent {intent.intent_id} expired {late_s:.3f} s ago")
+        return Refusal(
+            Refused.APPROVAL_EXPIRED, f"the approval of intent {intent.intent_id} expired {late_s:.3f} s ago"
+        )
     if not (intent.quantity.is_finite() and intent.quantity > 0):
-        return Refusal("BAD_QUANTITY", f"quantity is {intent.quantity}; it must be positive and finite")
+        return Refusal(Refused.BAD_QUANTITY, f"quantity is {intent.quantity}; it must be positive and finite")
     if intent.kind is OrderKind.LIMIT and not _is_price(intent.price):
-        return Refusal("BAD_PRICE", f"limit price is {intent.price}; it must be positive and finite")
+        return Refusal(Refused.BAD_PRICE, f"limit price is {intent.price}; it must be positive and finite")
     if intent.kind in (OrderKind.STOP_MARKET, OrderKind.TAKE_PROFIT_MARKET):
         if not intent.reduce_only:
-            return Refusal("NOT_REDUCE_ONLY", f"a {intent.kind} order must be reduce-only")
+            return Refusal(Refused.NOT_REDUCE_ONLY, f"a {intent.kind} order must be reduce-only")
         if not _is_price(intent.trigger_price):
-            return Refusal("BAD_PRICE", f"trigger price is {intent.trigger_price}; it must be positive and finite")
+            return Refusal(
+                Refused.BAD_PRICE, f"trigger price is {intent.trigger_price}; it must be positive and finite"
+            )
     return None
 
 
@@ -169,9 +187,9 @@ def _is_price(price: Decimal | None) -> bool:
 def cancel_refusal(approval: CancelApproved, key: bytes, account: str) -> Refusal | None:
     """None when this cancel may be sent. Cancels do not expire and pass in every mode."""
     if not verify(approval, key):
-        return Refusal("APPROVAL_UNSIGNED", f"the cancel {approval.intent.intent_id} is not signed with our key")
+        return Refusal(Refused.APPROVAL_UNSIGNED, f"the cancel {approval.intent.intent_id} is not signed with our key")
     if approval.intent.account != account:
-        return Refusal("WRONG_ACCOUNT", f"the cancel is for account {approval.intent.account}; this is {account}")
+        return Refusal(Refused.WRONG_ACCOUNT, f"the cancel is for account {approval.intent.account}; this is {account}")
     return None
 
 

@@ -24,6 +24,11 @@ def reading(value: float | None, age_s: float, stale_after_s: float, reason: str
     return Value(value=value, age_s=max(0.0, age_s))
 
 
+def recalled_age_s(at_ns: int, now_s: float) -> float:
+    """How old a word from the record is, by the time it bears; both ways, because later than now is another clock's."""
+    return abs(now_s - at_ns / 1e9)
+
+
 def usable(given: Reading) -> float | None:
     """The number of a Value; None for everything else."""
     return given.value if isinstance(given, Value) and math.isfinite(given.value) else None

@@ -47,6 +47,7 @@ class Code(StrEnum):
     MODE_STOP = "MODE_STOP"
     LIMITS_UNKNOWN = "LIMITS_UNKNOWN"
     RISK_HALTED = "RISK_HALTED"
+    EXITS_UNKNOWN = "EXITS_UNKNOWN"
     SNAPSHOT_STALE = "SNAPSHOT_STALE"
     NOT_RECONCILED = "NOT_RECONCILED"
     UNKNOWN_ORDER_PENDING = "UNKNOWN_ORDER_PENDING"
@@ -131,6 +132,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     mode_age_s: float = NEVER_S
     limits: RiskLimits | None = None
     limits_age_s: float = NEVER_S
+    exits_age_s: float = NEVER_S  # since the exit brain last said that it lives
     account: AccountState | None = None
     account_age_s: float = NEVER_S
     reconciled: bool | None = None
@@ -262,6 +264,15 @@ def _old(age_s: float, limit_s: float, valid_until_ns: int, now_ns: int) -> str:
     if now_ns > valid_until_ns:
         return f"was valid until {(now_ns - valid_until_ns) / 1e9:.3f} s ago"
     return ""
+
+
+def _exits(intent: OrderIntent, snapshot: Snapshot, now_ns: int) -> Deny | None:
+    age_s, limit_s = snapshot.exits_age_s, snapshot.terms.snapshot_age_s
+    if age_s == NEVER_S:
+        return Deny(Code.EXITS_UNKNOWN, "the exit brain has not spoken yet: nobody would protect the position")
+    if not age_s <= limit_s:
+        return Deny(Code.EXITS_UNKNOWN, f"the exit brain's last word came {age_s:.1f} s ago, limit {limit_s:g} s")
+    return None
 
 
 def _account(intent: OrderIntent, snapshot: Snapshot, now_ns: int) -> Deny | None:
@@ -472,6 +483,7 @@ CHECKS: tuple[Check, ...] = (
     Check(_ending, (Code.SHUTTING_DOWN,)),
     Check(_mode, (Code.MODE_UNKNOWN, Code.MODE_REDUCE_ONLY, Code.MODE_HALT_NEW, Code.MODE_STOP)),
     Check(_limits, (Code.LIMITS_UNKNOWN, Code.RISK_HALTED)),
+    Check(_exits, (Code.EXITS_UNKNOWN,)),
     Check(_account, (Code.SNAPSHOT_STALE, Code.NOT_RECONCILED, Code.UNKNOWN_ORDER_PENDING)),
     Check(_data, (Code.DATA_UNKNOWN, Code.DATA_GAP, Code.DATA_STALE)),
     Check(_divergence, (Code.DIVERGENCE_UNKNOWN, Code.DIVERGENCE)),

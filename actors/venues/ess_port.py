@@ -1,12 +1,14 @@
 """The emergency stop's own, synchronous way to one venue: look, cancel everything, flatten.
 
 Plain ccxt, imported when this module is (an emergency stop must not find an ImportError when it is needed), its own
-connection and key, no loop, no thread. Every method may raise; the emergency stop asks again for ever.
+connection and key, no loop, no thread. Every method may raise; the emergency stop asks again for ever. Before each
+request it says that it lives (`beat`): a request waits at most `REST_TIMEOUT_MS`, many of them may take a minute.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -18,26 +20,28 @@ from config import secrets
 class EssVenue:
     """One account at one venue. `look` before anything else."""
 
-    def __init__(self, *, venue: str, product: str, url: str | None, key: str, secret: str) -> None:
-        self.venue, self.product = venue, product
+    def __init__(
+        self, *, venue: str, product: str, url: str | None, key: str, secret: str, beat: Callable[[], None]
+    ) -> None:
+        self.venue, self.product, self._beat = venue, product, beat
         self._exchange = ccxt_room.plain(product, url, key, secret)
         self._ready = False
 
     def warm(self) -> None:
         """Load the instruments and the clock's difference, once. Raises what ccxt raises."""
         if not self._ready:
-            self._exchange.load_markets()
-            self._exchange.load_time_difference()
+            self._ask(self._exchange.load_markets)
+            self._ask(self._exchange.load_time_difference)
             self._ready = bool(self._exchange.markets)
 
     def look(self) -> Sight:
         """Open orders (conditional ones, too) and positions, or the problem. Never raises."""
         try:
             self.warm()
-            orders = self._exchange.fetch_open_orders()
+            orders = self._ask(self._exchange.fetch_open_orders)
             if self.product == "usdm":
-                orders = orders + self._exchange.fetch_open_orders(None, None, None, {"trigger": True})
-            positions = self._exchange.fetch_positions() if self.product == "usdm" else []
+                orders = orders + self._ask(self._exchange.fetch_open_orders, None, None, None, {"trigger": True})
+            positions = self._ask(self._exchange.fetch_positions) if self.product == "usdm" else []
             held = [(row["symbol"], Decimal(str(row["info"]["positionAmt"]))) for row in positions]
             return Sight(
                 venue=self.venue,
@@ -70,16 +74,19 @@ class EssVenue:
                 problems.append(f"{symbol}: {problem}")
         return "; ".join(problems)
 
-    @staticmethod
-    def _tried(action: Any, *arguments: Any) -> str:
+    def _ask(self, action: Any, *arguments: Any) -> Any:
+        self._beat()
+        return action(*arguments)
+
+    def _tried(self, action: Any, *arguments: Any) -> str:
         try:
-            action(*arguments)
+            self._ask(action, *arguments)
         except Exception as error:  # noqa: BLE001 - told, and tried again after the next look
             return ccxt_room.text_of(error)
         return ""
 
 
-def open(settings: dict[str, Any]) -> EssVenue:
+def open(settings: dict[str, Any], beat: Callable[[], None]) -> EssVenue:
     """One entry of `run/ess_settings.json`: id, product, url, and key and secret by value or by name (…_env).
 
     Raises:
@@ -87,6 +94,5 @@ def open(settings: dict[str, Any]) -> EssVenue:
     """
     key = settings.get("key") or secrets.read(settings["key_env"]).reveal()
     secret = settings.get("secret") or secrets.read(settings["secret_env"]).reveal()
-    return EssVenue(
-        venue=settings["id"], product=settings["product"], url=settings.get("url") or None, key=key, secret=secret
-    )
+    url = settings.get("url") or None
+    return EssVenue(venue=settings["id"], product=settings["product"], url=url, key=key, secret=secret, beat=beat)

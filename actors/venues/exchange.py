@@ -33,6 +33,8 @@ LOCAL_RATE_LIMIT_MS = 1
 class BadVenue(ValueError):
     """A venue setting that cannot be used. The text names the setting, its value and the rule."""
 
+    retryable = False  # the supervisor parks such at once: another try reads the same setting
+
 
 def stream(product: str, url: str | None) -> Exchange:
     """A public `ccxt.pro` instance for one product ("spot", "usdm"). Needs a running event loop to be used."""

@@ -16,6 +16,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from benchmarks.verdicts.score import OVERHEAD
+
 GROUPS = {
     "A": "exits", "B": "start failures, crash loops", "C": "hangs", "D": "slow, overloaded", "E": "starting",
     "F": "check fails, function works", "G": "check passes, function does not", "H": "observer faults",
@@ -106,15 +108,19 @@ def markdown(report: Mapping[str, Any]) -> Iterable[str]:
         rows.append((name, right, f"{told['count']} of {told['n']}", f"{beside['count']} of {beside['n']}"))
     yield from _table(("who judged", "right deed", "false restarts", "in F, H, I, N"), rows)
     for title, field in (
+        ("seconds to the first suspicion", "to_suspicion"),
         ("seconds to the verdict", "to_verdict"),
         ("seconds to the action", "to_action"),
         ("seconds until it works again", "to_recovery"),
     ):
         times = [
-            (name, str(told["n"]), *(f"{told[which]:.2f}" for which in ("median_s", "p95_s", "most_s")))
+            (name, str(told["n"]), *(f"{told[which]:.2f}" for which in ("median_s", "p95_s", "p99_s", "most_s")))
             for name, told in report[field].items()
         ]
-        yield from _table((title, "n", "median", "p95", "most"), times)
+        yield from _table((title, "n", "median", "p95", "p99", "most"), times)
+    yield from _service(report["service"])
+    yield f"{OVERHEAD[0].upper()}{OVERHEAD[1:]}."
+    yield ""
     again = report.get("again")
     if again:
         told = again["false_spared"]
@@ -123,6 +129,18 @@ def markdown(report: Mapping[str, Any]) -> Iterable[str]:
         yield f"advised to end a life{under}."
         yield ""
     yield from (f"* {sentence}" for sentence in (*report["void"], *report["wrong"]))
+
+
+def _service(told: Mapping[str, Any]) -> Iterable[str]:
+    beside = f"{told['bystander_hours']:.2f} bystander-hours"
+    apart = "none" if told["recurrence_h"] is None else f"one in {told['recurrence_h']:.3g} h"
+    rate, accuracy = told["false_restarts_per_unit_hour"], told["query_accuracy"]
+    rows = [
+        ("false restarts an hour and unit", _figure(rate), f"{told['unit_hours']:.2f} unit-hours"),
+        ("mistakes about bystanders", apart, beside),
+        ("query accuracy", "-" if accuracy is None else f"{accuracy:.3%}", beside),
+    ]
+    yield from _table(("in time", "", "watched"), rows)
 
 
 def _figure(value: float | None) -> str:

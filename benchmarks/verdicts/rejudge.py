@@ -8,7 +8,7 @@ the unit of a scenario in which no restart is right. Seed 0 changes nothing and 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -18,10 +18,10 @@ from benchmarks.verdicts.scenario import Deed, Scenario
 from benchmarks.verdicts.score import SPARED, Rate, rate
 from benchmarks.verdicts.story import Marks, Outcome, final_of, outcome, timeline
 from supervisor.evidence.record import Anything, Began, Judged, Looked, Tick, read, rebuild
-from supervisor.verdict import Action, Evidence, Verdict, correlate, judge
-from supervisor.words import VerdictKind
+from supervisor.verdict import Evidence, Verdict, correlate, judge, suspicious
+from supervisor.verdict.correlation import CANARY, COSTLY
+from supervisor.verdict.correlation import Trial as TriedOut
 
-COSTLY = frozenset({Action.KILL, Action.RESTART, Action.RESTART_ACTOR, Action.DRAIN})
 CURABLE = frozenset({Deed.ACTOR, Deed.RESTART, Deed.SUBTREE})
 LOOKS_LOST, PONGS_LOST = 0.05, 0.05
 STALL_EVERY_S, STALL_MEAN_S, STALL_MOST_S = 20.0, 0.4, 4.0  # unscaled; most stalls are shorter than what voids a tick
@@ -100,33 +100,42 @@ def _without_pongs(
 
 
 def judged_again(frames: Iterable[Anything]) -> Iterator[Judged]:
-    """What the judge says to these frames, tick by tick as the root asks it: singly, then with the eye on all."""
+    """What the judge says to these frames, tick by tick as the root asks it: singly, then with the eye on all. An end
+    between two ticks is judged by itself, as it was then."""
     before: dict[str, Verdict] = {}
     alive: dict[str, bool] = {}
-    told: list[tuple[float, Evidence, Verdict]] = []
-    tick = 0
+    told: dict[str, tuple[Evidence, Verdict]] = {}
+    tick, at, tried = 0, 0.0, None
     for moment in rebuild(frames):
-        if moment.tick != tick:
-            yield from _together(told, before, alive)
-            told, tick = [], moment.tick
+        if (moment.tick, moment.at) != (tick, at):
+            judged, tried = _together(told, before, alive, at, tried)
+            yield from judged
+            told, tick, at = {}, moment.tick, moment.at
         evidence = moment.evidence
         alive[evidence.name] = evidence.pid is not None
-        told.append((moment.at, evidence, judge(evidence, moment.at, before.get(evidence.name))))
-    yield from _together(told, before, alive)
+        told[evidence.name] = evidence, judge(evidence, moment.at, before.get(evidence.name))
+    yield from _together(told, before, alive, at, tried)[0]
 
 
 def _together(
-    told: Sequence[tuple[float, Evidence, Verdict]], before: dict[str, Verdict], alive: dict[str, bool]
-) -> Iterator[Judged]:
-    judged = {evidence.name: verdict for _, evidence, verdict in told}
-    if any(verdict.kind is VerdictKind.HUNG for verdict in judged.values()):
+    told: Mapping[str, tuple[Evidence, Verdict]],
+    before: dict[str, Verdict],
+    alive: Mapping[str, bool],
+    at: float,
+    tried: TriedOut | None,
+) -> tuple[list[Judged], TriedOut | None]:
+    """One tick, and who was tried out last (supervisor/runtime/watch.py, `_calmed`)."""
+    seen = {name: evidence for name, (evidence, _) in told.items()}
+    judged = {name: verdict for name, (_, verdict) in told.items()}
+    if any(map(suspicious, judged.values())):
         live = {name: verdict for name, verdict in {**before, **judged}.items() if alive.get(name)}
-        at, timing = told[-1][0], told[-1][1].timing
-        calmed = correlate(live, at, timing)
+        calmed = correlate(live, at, next(iter(seen.values())).timing, seen, tried)
+        for name in judged:
+            if name in calmed and calmed[name].rule == CANARY and calmed[name].action in COSTLY:
+                tried = TriedOut(name, at)
         judged = {name: calmed.get(name, verdict) for name, verdict in judged.items()}
     before.update(judged)
-    for at, evidence, _ in told:
-        yield Judged(at=at, evidence=evidence, verdict=judged[evidence.name])
+    return [Judged(at=at, evidence=evidence, verdict=judged[name]) for name, evidence in seen.items()], tried
 
 
 def trial(scenario: Scenario, marks: Marks, frames: Sequence[Anything], seed: int) -> Trial:
@@ -140,6 +149,7 @@ def trial(scenario: Scenario, marks: Marks, frames: Sequence[Anything], seed: in
         f"{frame.verdict.name}: {frame.verdict.kind} ({frame.verdict.cause})": None
         for frame in again
         if frame.verdict.action in COSTLY
+        and frame.evidence.pid is not None  # to start one that is down takes no life
         and marks.began_at <= frame.at <= marks.ended_at
         and not (curable and frame.verdict.name in (unit, node))
     }

@@ -56,12 +56,14 @@ def play(scenario: Scenario, folder: Path, *, scale: float, seed: int, load_: st
         told = Outcome(id=scenario.id, title=scenario.title, seed=seed, load=load_, scale=scale, void=void)
         if void or stage.began_at is None:
             return told
+        node = _node_of(cast, scenario.truth.unit)
         marks = Marks(
             began_at=stage.began_at,
             ended_at=ended_at,
             over_at=stage.over_at,
-            node=_node_of(cast, scenario.truth.unit),
+            node=node,
             scale=scale,
+            backoff=_quicker(_backoff_of(cast, scenario.truth.unit, node), 1 / scale),
             ordered=tuple(stage.ordered),
         )
         try:
@@ -198,6 +200,12 @@ def _node_of(cast: Cast, unit: str) -> str:
         if unit == child.id or unit in inside:
             return child.id
     return unit
+
+
+def _backoff_of(cast: Cast, unit: str, node: str) -> Backoff:
+    """Of the unit where it is a child itself, else of the child that hosts it."""
+    known = {spec.id: spec.backoff for _, child in walk(tree_of(cast)) for _, spec in (("", child), *members(child))}
+    return known.get(unit, known.get(node, Backoff()))
 
 
 def _environment(home: Path, folder: Path, scale: float) -> dict[str, str]:

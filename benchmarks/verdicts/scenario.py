@@ -81,7 +81,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     recovers: bool = False  # useful work must be seen again before the end
     in_root: Callable[[], None] | None = None  # called in the root before it begins: a clock of it that goes wrong
     boots: bool = True  # False: the unit is not expected to become ready, the fault is in its start
-    needs: tuple[str, ...] = ()  # not runnable everywhere: "ctypes", "ipv6" … (stage.LACKING says why not)
 
     @property
     def actions(self) -> tuple[Deed, ...]:

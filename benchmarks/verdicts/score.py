@@ -19,6 +19,7 @@ from supervisor.words import VerdictKind
 SCHEMA = 1
 RIGHT_LEAST, DEEDS_LEAST, NAMED_LEAST, UNSURE_MOST = 0.95, 0.97, 0.90, 0.03
 SPARED = frozenset("FHIN")  # groups in which nothing is to be restarted
+OVERHEAD = "overhead is a bench of its own: python -m benchmarks.overhead, figures in docs/benchmarks.md"
 KINDS = tuple(str(kind) for kind in VerdictKind)
 
 
@@ -36,6 +37,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     median_s: float
     p95_s: float
+    p99_s: float
     most_s: float
 
 
@@ -46,6 +48,21 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
     limit: float
     holds: bool | None
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """Quality of the detector in time (Chen, Toueg, Aguilera), from the fault to the end of each run.
+
+    A mistake is a time in which something worse than BUSY was believed of a healthy bystander. None: nothing to divide
+    by; without any mistake its recurrence is longer than all `bystander_hours`.
+    """
+
+    unit_hours: float = 0.0
+    false_restarts_per_unit_hour: float | None = None
+    bystander_hours: float = 0.0
+    mistakes: int = 0
+    recurrence_h: float | None = None  # bystander-hours from one mistake to the next, on average
+    query_accuracy: float | None = None  # share of the bystanders' time in which no mistake stood
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +87,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     over_scope: Rate
     disturbed: Rate
     named: float | None = None
+    service: Service = Service()
+    to_suspicion: dict[str, Latency] = {}
     to_verdict: dict[str, Latency] = {}
     to_action: dict[str, Latency] = {}
     to_recovery: dict[str, Latency] = {}
@@ -132,8 +151,24 @@ def latency(values: Iterable[float | None]) -> Latency | None:
     told = sorted(value for value in values if value is not None)
     if not told:
         return None
-    at = min(len(told) - 1, int(0.95 * len(told)))
-    return Latency(n=len(told), median_s=statistics.median(told), p95_s=told[at], most_s=told[-1])
+    p95_s, p99_s = (told[min(len(told) - 1, int(part * len(told)))] for part in (0.95, 0.99))
+    return Latency(n=len(told), median_s=statistics.median(told), p95_s=p95_s, p99_s=p99_s, most_s=told[-1])
+
+
+def service(runs: Sequence[Outcome]) -> Service:
+    """Over all runs together."""
+    hours = sum(one.units * one.watched_s for one in runs) / 3600
+    beside = sum(one.bystanders * one.watched_s for one in runs) / 3600
+    mistakes = sum(one.mistakes for one in runs)
+    mistaken = sum(one.mistaken_s for one in runs) / 3600
+    return Service(
+        unit_hours=hours,
+        false_restarts_per_unit_hour=sum(len(one.false_restarts) for one in runs) / hours if hours else None,
+        bystander_hours=beside,
+        mistakes=mistakes,
+        recurrence_h=beside / mistakes if mistakes else None,
+        query_accuracy=1 - mistaken / beside if beside else None,
+    )
 
 
 def score(outcomes: Sequence[Outcome]) -> Score:
@@ -164,6 +199,8 @@ def score(outcomes: Sequence[Outcome]) -> Score:
         over_scope=rate(one.over_scope for one in runs),
         disturbed=rate(bool(one.disturbed) for one in runs),
         named=share(sum(bool(one.named) for one in told), len(told)),
+        service=service(runs),
+        to_suspicion=_latencies(runs, "first_s"),
         to_verdict=_latencies(runs, "right_s"),
         to_action=_latencies(runs, "action_s"),
         to_recovery=_latencies(runs, "recovered_s"),
@@ -193,7 +230,7 @@ def _latencies(runs: Sequence[Outcome], field: str) -> dict[str, Latency]:
     """Per kind and cause as they were told, of the runs that were right."""
     found: dict[str, list[float | None]] = {}
     for one in filter(is_right, runs):
-        name = one.final + (f".{one.cause}" if one.cause and one.final == VerdictKind.HUNG else "")
+        name = one.final + (f".{one.cause}" if one.cause else "")
         found.setdefault(name, []).append(getattr(one, field))
     return {name: told for name in sorted(found) if (told := latency(found[name])) is not None}
 
@@ -223,14 +260,16 @@ def lines(figures: Score) -> Iterable[str]:
     yield from table("truth \\ believed at the end", figures.confusion, KINDS)
     yield from table("truth \\ done", figures.deeds, tuple(str(deed) for deed in Deed))
     for title, found in (
+        ("seconds to the first suspicion", figures.to_suspicion),
         ("seconds to the verdict", figures.to_verdict),
         ("seconds to the action", figures.to_action),
         ("seconds until it works again", figures.to_recovery),
     ):
         if found:
-            yield f"{title:<36} {'n':>4} {'median':>8} {'p95':>8} {'most':>8}"
+            yield f"{title:<36} {'n':>4} {'median':>8} {'p95':>8} {'p99':>8} {'most':>8}"
             for name, one in found.items():
-                yield f"  {name:<34} {one.n:>4} {one.median_s:>8.2f} {one.p95_s:>8.2f} {one.most_s:>8.2f}"
+                times = (one.median_s, one.p95_s, one.p99_s, one.most_s)
+                yield f"  {name:<34} {one.n:>4} " + " ".join(f"{time:>8.2f}" for time in times)
     for name, one_rate in (
         ("false restarts", figures.false_restarts),
         ("false restarts in F, H, I, N", figures.false_restarts_spared),
@@ -241,6 +280,15 @@ def lines(figures: Score) -> Iterable[str]:
     ):
         bound = f", under {one_rate.bound:.2%} (3/n)" if one_rate.bound is not None else ""
         yield f"{name}: {one_rate.count} of {one_rate.n}{bound}"
+    told = figures.service
+    if told.false_restarts_per_unit_hour is not None:
+        often = f"{told.false_restarts_per_unit_hour:.3g}"
+        yield f"false restarts an hour and unit: {often} ({told.unit_hours:.2f} unit-hours)"
+    if told.query_accuracy is not None:
+        apart = "none" if told.recurrence_h is None else f"one in {told.recurrence_h:.3g} h"
+        yield f"mistakes about bystanders: {apart} ({told.bystander_hours:.2f} bystander-hours)"
+        yield f"query accuracy: {told.query_accuracy:.3%} of the bystanders' time without a mistake"
+    yield OVERHEAD
     yield from figures.void
     yield from figures.wrong
     for gate in figures.gates:

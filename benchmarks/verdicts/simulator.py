@@ -30,14 +30,14 @@ class _Server(ThreadingHTTPServer):
 
 
 class Simulator:
-    """`url` stays the same for its whole life."""
+    """`url` stays the same for its whole life. `seed`: of its dice."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, seed: int = 0) -> None:
         self.name = name
         self.calls = 0
         self.status, self.body, self.silent = 200, "ok", False
         self.delay_s = 0.0  # real seconds before each answer
-        self.share_bad, self._chance = 0.0, Random(1)  # of the calls answered 500, at random
+        self.share_bad, self._chance = 0.0, Random(seed)  # of the calls answered 500, at random
         self.tls: Path | None = None
         self.ban_after = 0  # calls answered as told, then 418 for all: a venue that counts strikes; 0 never
         self._server: _Server | None = None

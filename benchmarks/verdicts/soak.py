@@ -2,8 +2,9 @@
 
 The picture: a night watch in a storm. Nothing is broken, everything is slow, and whoever wakes the captain is wrong. It
 polls what `qt status` shows, twice a second, and keeps each verdict worse than BUSY with its length and its sentence;
-restarts are read from the server's own counters. OBSERVER_STALL and UNSURE are answers without an accusation; they are
-shown, and not counted as false.
+it also reads what the server itself writes down (logs/events.jsonl), where a verdict between two polls stands too, and
+takes restarts from the server's own counters. OBSERVER_STALL and UNSURE are answers without an accusation; they are
+counted and shown apart, and not counted as false.
 
     python -m benchmarks.verdicts.soak --minutes 60 --load 8
 """
@@ -25,6 +26,7 @@ from typing import Any
 from benchmarks.house import ENVIRONMENT
 from benchmarks.verdicts.stage import BURN
 from supervisor.runtime.client import Client, Unreachable
+from supervisor.runtime.tail import Tail
 
 EVERY_S = 0.5
 ASK_S = 10.0  # the root is starved too
@@ -41,6 +43,8 @@ class Log:
         self.seconds: dict[str, float] = {}  # verdict -> child-seconds
         self.handled = 0.0  # messages, from the rates shown
         self.accused: list[dict[str, Any]] = []
+        self.recorded: list[dict[str, Any]] = []  # accusations as the server wrote them down
+        self.no_accusation: dict[str, int] = {}  # verdict -> how often the server wrote it down
         self._open: dict[str, dict[str, Any]] = {}
 
     def read(self, rows: list[dict[str, Any]], now: float, passed_s: float) -> None:
@@ -62,6 +66,18 @@ class Log:
                 print(
                     f"{now:8.1f} s  {name} {verdict}.{row['cause']}: {row['reason'][:160]}", file=sys.stderr, flush=True
                 )
+
+    def wrote(self, records: list[dict[str, Any]]) -> None:
+        """Records of the server, each once."""
+        for record in records:
+            verdict = record.get("verdict")
+            if record.get("kind") != "verdict" or verdict in FINE:
+                continue
+            if verdict in NO_ACCUSATION:
+                self.no_accusation[verdict] = self.no_accusation.get(verdict, 0) + 1
+            elif len(self.recorded) < SHOWN_MOST:
+                told = {"name": record["id"], "verdict": verdict, "cause": record["cause"]}
+                self.recorded.append({**told, "reason": record["sentence"][:200], "at": record["at"]})
 
 
 @contextlib.contextmanager
@@ -96,6 +112,7 @@ def soak(minutes: float, per_core: int) -> dict[str, Any]:
     log, unanswered = Log(), 0
     with tempfile.TemporaryDirectory(prefix="qts-") as folder, server(Path(folder) / "home") as client:
         time.sleep(SETTLE_S)
+        tail = Tail(Path(folder) / "home", new_only=True)
         before = {row["name"]: row for row in client.ask("status", ASK_S)["children"]}
         with load(per_core):
             begun = last = time.monotonic()
@@ -106,19 +123,24 @@ def soak(minutes: float, per_core: int) -> dict[str, Any]:
                     unanswered += 1
                     continue
                 log.read(rows, now - begun, now - last)
+                log.wrote(tail.read())  # each time: the file is renewed when it is full
                 last = now
                 time.sleep(EVERY_S)
         after = client.ask("status", ASK_S)
+        log.wrote(tail.read())
+        tail.close()
     rows = {row["name"]: row for row in after["children"]}
     restarted = [name for name in rows if rows[name]["incarnation"] != before.get(name, {}).get("incarnation")]
     return {
         "bench": "verdicts.soak",
-        "held": not restarted and not log.accused,
+        "held": not restarted and not log.accused and not log.recorded,
         "minutes": minutes,
         "load_per_core": per_core,
         "children": len(rows),
         "restarted": restarted,
         "accused": log.accused,
+        "recorded": log.recorded,
+        "without_accusation": dict(sorted(log.no_accusation.items())),
         "child_seconds": {kind: round(spent) for kind, spent in sorted(log.seconds.items())},
         "messages_handled": round(log.handled),
         "unanswered": unanswered,

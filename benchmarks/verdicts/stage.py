@@ -194,7 +194,7 @@ class Stage:
     def simulator(self, name: str) -> Simulator:
         """The one of this name, made when first asked for."""
         if name not in self.simulators:
-            self.simulators[name] = Simulator(name)
+            self.simulators[name] = Simulator(name, self.seed)
         return self.simulators[name]
 
     def burn(self, count: int, core: int | None = None) -> None:

@@ -13,6 +13,7 @@ All durations in an outcome are as on a server at its usual pace (measured secon
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -20,6 +21,8 @@ import msgspec
 from benchmarks.verdicts.scenario import Deed, Scenario
 from supervisor.events import SupervisionKind as Kind
 from supervisor.evidence.record import Acted, Anything, Exited, Happened, Judged, Looked
+from supervisor.policy.backoff import ceiling_s
+from supervisor.spec import Backoff
 from supervisor.verdict import Action
 from supervisor.words import ExitKind, ExitReason, VerdictKind
 
@@ -28,6 +31,8 @@ CALM = frozenset({VerdictKind.HEALTHY, VerdictKind.STARTING, VerdictKind.STOPPED
 MILD = frozenset({VerdictKind.BUSY, VerdictKind.OBSERVER_STALL})
 OURS = frozenset({ExitKind.HUNG, ExitKind.START_TIMEOUT, ExitKind.SHUTDOWN})  # ends that the supervisor made
 NATIVE = frozenset({4, 6, 7, 8, 11})  # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV
+LUCK = 0.2  # the waits of a backoff add up to so much of their ceilings at least, 99 times in 100
+STARTS_MOST = 1000
 NOT_YET = frozenset({"not-seen-yet", "no-look", "waiting"})
 RESTARTS = frozenset({Deed.ACTOR, Deed.RESTART, Deed.SUBTREE})
 
@@ -52,6 +57,7 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
     over_at: float | None = None
     node: str = ""
     scale: float = 1.0
+    backoff: Backoff = Backoff()  # of the unit, as on a server at its usual pace
     ordered: tuple[tuple[float, str, str], ...] = ()
 
 
@@ -80,10 +86,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     named: bool | None = None  # the cause is one of the true words; None: the truth names none, or the kind is wrong
     starts: int = 0
     futile: int = 0
-    restarts: int = 0
     false_restarts: tuple[str, ...] = ()
     over_scope: bool = False
+    bystanders: int = 0
     disturbed: tuple[str, ...] = ()  # healthy bystanders of which something worse than BUSY was believed at the end
+    mistakes: int = 0  # times in which something worse than BUSY was believed of a healthy bystander …
+    mistaken_s: float = 0.0  # … and their length
     recovered_s: float | None = None
     watched_s: float = 0.0
     units: int = 0
@@ -179,10 +187,12 @@ def outcome(scenario: Scenario, marks: Marks, frames: Sequence[Anything], units:
     right = next((one for one in said if one.kind in kinds), None)
     deeds, acted_at = _deeds(frames, unit, node, marks, set(scenario.healthy))
     deed = deeds[-1] if deeds else Deed.NOTHING
-    if last is not None and last.kind is VerdictKind.UPSTREAM and last.action is Action.GATE and deed is not Deed.PARK:
+    if last is not None and _gates(last) and deed is not Deed.PARK and _held(frames, unit, node, said, marks):
         deed = Deed.GATE  # alive and left alone, or down and held: both stand behind the gate
     before = [one for one in said if acted_at is not None and one.at <= acted_at]
     starts = _starts(frames, unit, marks)
+    beside = {name: timeline(frames, name, name, since, marks.ended_at) for name in scenario.healthy}
+    mistaken = [_mistakes(told, since) for told in beside.values()]
     wrong = tuple(_false_restarts(scenario, frames, unit, node, marks))
     over = Deed.ACTOR in scenario.actions and deed in (Deed.RESTART, Deed.SUBTREE) and deed not in scenario.actions
     found = last is not None and last.kind in kinds
@@ -211,10 +221,12 @@ def outcome(scenario: Scenario, marks: Marks, frames: Sequence[Anything], units:
         named=named,
         starts=starts,
         futile=max(0, starts - scenario.starts_most),
-        restarts=max(0, starts - 1),
         false_restarts=wrong,
         over_scope=over,
-        disturbed=tuple(name for name in scenario.healthy if _disturbed(frames, name, marks)),
+        bystanders=len(beside),
+        disturbed=tuple(name for name, told in beside.items() if told and rank(told[-1].kind) == 2),
+        mistakes=sum(count for count, _ in mistaken),
+        mistaken_s=sum(length_s for _, length_s in mistaken) / scale,
         recovered_s=_recovered(frames, node, marks, acted_at),
         watched_s=(marks.ended_at - since) / scale,
         units=units,
@@ -259,6 +271,28 @@ def _asked(marks: Marks, unit: str) -> bool:
     return any(name == unit and verb in ("start", "restart", "release") for _, verb, name in marks.ordered)
 
 
+def _gates(one: Said) -> bool:
+    return one.kind is VerdictKind.UPSTREAM and one.action is Action.GATE
+
+
+def _held(frames: Sequence[Anything], unit: str, node: str, said: Sequence[Said], marks: Marks) -> bool:
+    """The gate was more than a word: while the fault lasted no more starts followed than the child's waits explain."""
+    since, until = next(one.at for one in said if _gates(one)), marks.over_at or marks.ended_at
+    told = [frame.record for frame in frames if isinstance(frame, Happened) and since < frame.record.at <= until]
+    started = [record.id for record in told if record.kind is Kind.STARTING]
+    most = explained((until - since) / marks.scale, marks.backoff)
+    return all(started.count(name) <= most for name in (unit, node))
+
+
+def explained(within_s: float, backoff: Backoff) -> int:
+    """The most starts that a child which waits between its failures makes in this time: one that waits nothing, since
+    it had worked, and those whose waits add up to a fifth of their ceilings (half is usual, it is full jitter)."""
+    starts, waited_s = 1, 0.0
+    while starts < STARTS_MOST and (waited_s := waited_s + LUCK * ceiling_s(backoff, starts, safety=False)) <= within_s:
+        starts += 1
+    return starts
+
+
 def _starts(frames: Sequence[Anything], unit: str, marks: Marks) -> int:
     return sum(
         isinstance(frame, Happened) and frame.record.id == unit and frame.record.kind is Kind.STARTING
@@ -284,10 +318,19 @@ def _false_restarts(
             yield f"{unit} was started again although it was asked to be down"
 
 
-def _disturbed(frames: Sequence[Anything], name: str, marks: Marks) -> bool:
-    """Something worse than BUSY is believed of it at the end."""
-    said = timeline(frames, name, name, marks.began_at, marks.ended_at)
-    return bool(said) and rank(said[-1].kind) == 2
+def _accuses(one: Said) -> bool:
+    """Something worse than BUSY is believed; the record of an end is no belief."""
+    return not one.word and rank(one.kind) == 2
+
+
+def _mistakes(said: Sequence[Said], since: float) -> tuple[int, float]:
+    """How often one that is well was accused, and for how long. What was believed of it when the fault began does not
+    count while it stands: it was said of what was before."""
+    if said and said[0].at <= since:
+        said = list(itertools.dropwhile(_accuses, said))
+    accused = [False, *map(_accuses, said)]
+    begun = sum(now and not before for before, now in itertools.pairwise(accused))
+    return begun, sum(one.stood_s for one in said if _accuses(one))
 
 
 def _recovered(frames: Sequence[Anything], node: str, marks: Marks, acted_at: float | None) -> float | None:

@@ -2,29 +2,34 @@
 
 The thread runs an asyncio loop with one task per check of a live child. What comes out are values with the time they
 were obtained; what they mean, the judge decides. Asking is bounded: so many questions at once, each with its timeout,
-counter-probes at most once in 30 s per check while the same answer repeats.
+counter-probes at most once in 30 s per check while the same answer repeats. Before its first question of a kind the
+asking itself is tested (selftest.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from supervisor.evidence import counterprobe, probes
 from supervisor.evidence.probes import Answer, Lost, Processes
+from supervisor.evidence.selftest import SelfTests
 from supervisor.spec import Check
 from supervisor.verdict.evidence import CheckResult
 
 KEPT = 1000  # answers nobody drained; the oldest go first
 AT_ONCE = 16
 COUNTER_EVERY_S = 30.0
+REMEMBERED = 100  # answers of one check
+ANSWERED = frozenset({"handler error", "says unavailable", "request refused", "body mismatch", "exit code"})
 FASTEST_S = 0.1  # no check is asked more often
 
 
@@ -63,6 +68,7 @@ class Checks:
         self._paces: dict[str, float] = {}
         self._hurry: dict[str, asyncio.Event] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._selftests = SelfTests(self._processes)
         self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
         self._stopped = False
 
@@ -159,16 +165,22 @@ class Checks:
         failures = 0
         last: tuple[str, Answer, float] | None = None  # first reason, what the counter-probe made of it, when
         server: counterprobe.Server | None = None  # who answers in its place
+        answers: deque[bool] = deque(maxlen=REMEMBERED)  # True for a no; a question that nobody answered is none
         met = pid == 0  # nobody's own process: nothing to learn
         while True:
             begun = asked = time.monotonic()
             answer: Answer | None
             try:
                 async with self._slots:
+                    fault = await self._selftests.fault(check.kind)
                     asked = time.monotonic()
-                    answer = await probes.ask(check, self._processes)
+                    if fault and not pid:
+                        raise Lost(fault)  # about what is no process of ours nothing is known then
+                    answer = _broken(fault) if fault else await probes.ask(check, self._processes)
                     took_s = time.monotonic() - asked
-                    if answer.ok:
+                    if fault:
+                        failures += 1
+                    elif answer.ok:
                         failures, last = 0, None
                         if not met:
                             met, server = True, counterprobe.server_of(check, pid)
@@ -186,15 +198,26 @@ class Checks:
                 answer = None
                 if not (isinstance(error, OSError) and error.errno in probes.OURS):
                     failures, took_s = failures + 1, time.monotonic() - asked
-                    detail = f"asking {check.target} raised {type(error).__name__}: {error}"
-                    answer = Answer(ok=False, reason="check broke", detail=detail, explained=True)
+                    answer = _broken(f"asking {check.target} raised {type(error).__name__}: {error}")
             if answer is not None:
-                self._answers.append(_result(child, check, answer, asked, took_s, failures))
+                if answer.ok or answer.reason in ANSWERED:
+                    answers.append(not answer.ok)
+                self._answers.append(_result(child, check, answer, asked, took_s, failures, answers))
             await self._pause(child, begun, check.every_s)
 
 
-def _result(child: str, check: Check, answer: Answer, at: float, took_s: float, failures: int) -> CheckResult:
+def _broken(detail: str) -> Answer:
+    """It is the asking that fails: nothing is said of the child."""
+    return Answer(ok=False, reason="check broke", detail=detail, explained=True)
+
+
+def _result(
+    child: str, check: Check, answer: Answer, at: float, took_s: float, failures: int, answers: Sequence[bool]
+) -> CheckResult:
     return CheckResult(
+        asked=len(answers),
+        refused=sum(answers),
+        episodes=sum(now and not before for before, now in itertools.pairwise((False, *answers))),
         child=child,
         kind=check.kind,
         target=check.target,

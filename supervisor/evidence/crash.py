@@ -1,4 +1,5 @@
-"""Last words: a crash record from a live exception, and all Python stacks on SIGUSR1 even while the GIL is held.
+"""Last words: a crash record from a live exception, and all Python stacks on SIGUSR1 even while the GIL is held, and
+before a signal that native code dies of (SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL).
 
 The record is made in the dying node, where the exception still is; it must not fail whatever it meets, because a
 second exception here would hide the first. The dump is faulthandler's: a C signal handler that needs no lock of ours,
@@ -11,6 +12,7 @@ import contextlib
 import errno
 import faulthandler
 import os
+import re
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
@@ -23,7 +25,11 @@ from supervisor.words import CrashRecord
 MESSAGE_MAX = 500
 ADDRESS_FRAMES = 4  # the innermost ones, where it was bound
 TRACEBACK_MAX = 16 * 1024
+FATAL_MAX = 256 * 1024  # of all threads together; faulthandler tells 100 of them, and 100 frames of each
 CHAIN_MAX = 10
+FATAL = "Fatal Python error: "  # faulthandler's first words before it lets the process die …
+CURRENT = "\nCurrent thread "  # … and above the frames of the one that met the signal, wherever it stands in the list
+_FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)$')
 _FOREIGN = ("site-packages", "dist-packages", ".venv")
 _open_dumps: dict[Path, BinaryIO] = {}  # faulthandler writes to the descriptor: it must stay open
 
@@ -59,12 +65,15 @@ def record(
 
 
 def install_dump(path: Path) -> None:
-    """In the node, after the fork: SIGUSR1 writes the stacks of all threads to `path`.
+    """In the node, after the fork: SIGUSR1, and a fatal signal before it kills, write the stacks of all threads to
+    `path`, which is emptied first: what an earlier life wrote there is not about this one.
 
     Replaces what an earlier call installed. Before it is called SIGUSR1 ends the process.
     """
     stream = path.open("ab", buffering=0)  # lives as long as the process
+    stream.truncate(0)
     faulthandler.register(signal.SIGUSR1, file=stream, all_threads=True, chain=False)
+    faulthandler.enable(file=stream, all_threads=True)
     for old in _open_dumps.values():
         old.close()
     _open_dumps.clear()
@@ -92,6 +101,35 @@ def read_dump(path: Path) -> str:
             return stream.read(TRACEBACK_MAX).decode(errors="replace")
     except FileNotFoundError:
         return ""
+
+
+def fatal(path: Path, *, phase: str = "", roots: Sequence[Path] = ()) -> CrashRecord | None:
+    """From the root: the last words of one that a fatal signal has killed, from what its dump holds; None where that is
+    nothing of the kind. To be asked before the next life of the name begins, which empties it.
+
+    No exception was raised, so it names none. `frame` is the innermost own one of the thread that met the signal, else
+    that thread's innermost; "" where it had no Python frame (a thread of a library).
+    """
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(FATAL_MAX).decode(errors="replace")
+    except OSError:
+        return None
+    _, found, text = text.rpartition(FATAL)
+    if not found:
+        return None
+    _, _, thread = text.partition(CURRENT)
+    frames = [match for line in thread.partition("\n\n")[0].splitlines() if (match := _FRAME.match(line))]
+    places = [os.path.realpath(root) + os.sep for root in roots]
+    where = next((frame for frame in frames if _is_own(frame["file"], places)), frames[0] if frames else None)
+    return CrashRecord(
+        phase=phase,
+        exceptions=(),
+        message=text.partition("\n")[0][:MESSAGE_MAX],
+        frame="" if where is None else f"{_module(Path(where['file']))}:{where['function']}",
+        location="" if where is None else f"{Path(where['file']).name}:{where['line']}",
+        traceback=_cut(FATAL + text),
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -127,6 +165,15 @@ def _is_own(filename: str, roots: Sequence[str]) -> bool:
 
 def _foreign(relative: str) -> bool:
     return any(part in _FOREIGN for part in Path(relative).parts)
+
+
+def _module(path: Path) -> str:
+    """As Python would name it: the packages above the file are part of its name."""
+    names = [] if path.stem == "__init__" else [path.stem]
+    while (path.parent / "__init__.py").exists():
+        path = path.parent
+        names.insert(0, path.name)
+    return ".".join(names)
 
 
 def _text(error: BaseException) -> str:

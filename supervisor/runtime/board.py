@@ -6,13 +6,17 @@ The layout is a contract (schema 1): scripts parse it. Ages and waits are second
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
+from supervisor.events import Cause
 from supervisor.evidence.kernel import Memory
 from supervisor.moves import ChildView
 from supervisor.runtime.records import exit_map, wall
 from supervisor.runtime.watch import Seen
-from supervisor.verdict import Verdict
+from supervisor.verdict import Evidence, Verdict, judge
 from supervisor.words import State, VerdictKind
 
 SCHEMA = 1
@@ -21,17 +25,24 @@ _OF_SUPERVISOR = {
     State.READY: VerdictKind.HEALTHY,
     State.STOPPED: VerdictKind.STOPPED,
     State.STOPPING: VerdictKind.STOPPED,
-    State.QUARANTINED: VerdictKind.EXHAUSTED,
     State.RESTARTING: VerdictKind.CRASHED,
     State.ZOMBIE: VerdictKind.HUNG,
 }
-_TROUBLED = frozenset({State.STOPPED, State.RESTARTING, State.QUARANTINED, State.ZOMBIE})
+_TROUBLED = frozenset({State.STOPPED, State.RESTARTING, State.ZOMBIE})
+_UP = frozenset({State.STARTING, State.RUNNING, State.READY, State.STOPPING})
 
 
-def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: float) -> dict[str, Any]:
+def child_map(
+    view: ChildView,
+    seen: Seen | None,
+    memory: Memory | None,
+    now: float,
+    parked: Cause | None = None,
+    node: Verdict | None = None,
+) -> dict[str, Any]:
     """One entry of `children`. `seen` is None for a supervisor and for an actor inside a node: their verdict
-    follows from their state, and the reason is how they last ended."""
-    verdict = seen.verdict if seen is not None else None
+    follows from their state, and the reason is how they last ended. `parked`, `node`: as in `unwatched`."""
+    verdict = seen.verdict if seen is not None else unwatched(view, parked, node, now)
     kind = verdict.kind if verdict is not None else _OF_SUPERVISOR.get(view.state, VerdictKind.STARTING)
     actors = seen.actors if seen is not None else []
     oldest = min((actor.oldest_queued_ns for actor in actors if actor.oldest_queued_ns), default=0)
@@ -64,6 +75,21 @@ def child_map(view: ChildView, seen: Seen | None, memory: Memory | None, now: fl
     }
 
 
+def unwatched(view: ChildView, parked: Cause | None, node: Verdict | None, now: float) -> Verdict | None:
+    """What is believed of a supervisor or an actor inside a node, where that is more than its state: `parked` is why it
+    was quarantined, as the tree said, and `node` the verdict on the node it lives in, which may name it."""
+    if view.state is State.QUARANTINED:
+        told = Evidence(
+            name=view.id,
+            state=view.state,
+            incarnation=view.incarnation,
+            last_exit=view.last_exit,
+            crash_loop=parked is Cause.CRASH_LOOP,
+        )
+        return msgspec.structs.replace(judge(told, now), since=view.since, cause_since=view.since)
+    return node if node is not None and node.actor == view.id and view.state in _UP else None
+
+
 def flags(verdict: Verdict | None) -> list[str]:
     """What is true of a child beside its verdict: its check sees nothing, or this fault was here before."""
     if verdict is None:
@@ -84,19 +110,43 @@ def status(
     memory: Mapping[int, Memory],
     now: float,
     inside: Callable[[ChildView, float], Iterable[dict[str, Any]]],
+    find: Callable[[str], ChildView | None] = lambda _: None,
+    parked: Mapping[str, Cause] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """The whole document, supervisors included, the root supervisor first; what is `inside` a node follows it."""
+    """The whole document, supervisors included, the root supervisor first; what is `inside` a node follows it. `find`
+    gives the view of one that is, `parked` why the tree has quarantined whom."""
     children: list[dict[str, Any]] = []
     for view in views:
-        weight = memory.get(view.pid or 0) if view.id in seen else None
-        children.append(child_map(view, seen.get(view.id), weight, now))
-        children += inside(view, now)
+        known = seen.get(view.id)
+        weight = memory.get(view.pid or 0) if known is not None else None
+        children.append(child_map(view, known, weight, now, parked.get(view.id)))
+        node = known.verdict if known is not None else None
+        for row in inside(view, now):
+            # its entry was made when it changed; what is believed of it may change without it
+            name = row["name"]
+            accused = node is not None and node.actor == name
+            found = find(name) if accused or row["state"] == State.QUARANTINED else None
+            children.append(row if found is None else {**row, **_believed(found, parked.get(name), node, now)})
     return {"schema": SCHEMA, "server": dict(server), "children": children}
 
 
-def why(view: ChildView, seen: Seen | None, events: list[dict[str, Any]], now: float) -> dict[str, Any]:
-    """Everything that speaks for and against the verdict on one unit, what was done, and what comes next."""
-    restarts = [event for event in events if event["kind"] == "restarting"]
+def _believed(view: ChildView, parked: Cause | None, node: Verdict | None, now: float) -> dict[str, Any]:
+    row = child_map(view, None, None, now, parked, node)
+    return {key: row[key] for key in ("verdict", "cause", "reason", "flags")}
+
+
+def why(
+    view: ChildView,
+    seen: Seen | None,
+    events: list[dict[str, Any]],
+    now: float,
+    parked: Cause | None = None,
+    node: Verdict | None = None,
+) -> dict[str, Any]:
+    """Everything that speaks for and against the verdict on one unit, what was done, and what comes next. `parked`,
+    `node`: as in `unwatched`."""
+    verdict = seen.verdict if seen is not None else unwatched(view, parked, node, now)
+    restarts = [event for event in events if _is_restart(event)]
     deeds = [event for event in events if event.get("done") or event["kind"] == "remedy"]
     answer: dict[str, Any] = {
         "schema": SCHEMA,
@@ -106,7 +156,7 @@ def why(view: ChildView, seen: Seen | None, events: list[dict[str, Any]], now: f
         "state": str(view.state),
         "incarnation": view.incarnation,
         "pid": view.pid,
-        "verdict": _verdict_map(seen.verdict, now) if seen is not None and seen.verdict is not None else None,
+        "verdict": _verdict_map(verdict, now) if verdict is not None else None,
         "last_exit": _exit(view),
         "next_retry_s": None if view.next_retry_at is None else max(0.0, view.next_retry_at - now),
         "events": events,
@@ -127,10 +177,17 @@ def why(view: ChildView, seen: Seen | None, events: list[dict[str, Any]], now: f
         }
     if restarts:
         answer["last_restart"] = restarts[-1]
-        told_before = [event for event in deeds if "evidence_for" in event and event["n"] < restarts[-1]["n"]]
-        if told_before and told_before[-1]["incarnation"] == restarts[-1]["incarnation"]:
-            answer["last_restart"] = {**restarts[-1], "verdict": told_before[-1]}
+        ended = restarts[-1]["incarnation"]
+        judged = [event for event in deeds if "evidence_for" in event and event["incarnation"] == ended]
+        if judged:
+            answer["last_restart"] = {**restarts[-1], "verdict": judged[-1]}
     return answer
+
+
+def _is_restart(event: dict[str, Any]) -> bool:
+    """By the tree itself, or in order: for a person, or for the judge."""
+    ordered = event["kind"] == "ordered" and str(event["detail"]).startswith("restart")
+    return ordered or bool(event["kind"] == "restarting")
 
 
 def _exit(view: ChildView) -> dict[str, Any] | None:

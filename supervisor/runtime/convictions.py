@@ -4,7 +4,7 @@ are saved, everything else is only said. The judge decides, the runner kills; th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from supervisor.words import VerdictKind
 DUMP_S = 0.2  # faulthandler has written the stacks by then
 FAREWELL_S = 1.0  # other actors of the node may end in order before it is killed for one of them
 OUTCOMES = {  # nothing is touched, and that is the deed
-    Action.GATE: "it waits for what it depends on, nothing is restarted",
+    Action.GATE: "we restart nothing: what it depends on is the cause (one that is down goes on with its backoff)",
     Action.STRIP_CHECK: "its check has no say any more",
     Action.VOID: "nothing that was seen in this window counts",
     Action.SHED: "it has more than it can do, nothing is restarted for it",
@@ -70,13 +70,13 @@ class Convictions:
             done = "its stacks are written, then its node is restarted"
             self._convict(life, verdict, now, checks, FAREWELL_S, done=done)
         elif life is not None and free and verdict.action is Action.RESTART_ACTOR:
-            self._restart_actor(verdict, life, now)
+            self._restart_actor(verdict, life, now, checks)
         elif changed and verdict.action in OUTCOMES:
             self._say(verdict, life, now, outcome=OUTCOMES[verdict.action])
         elif (changed and not _is_quiet(verdict)) or (_is_quiet(verdict) and verdict.name in self._alarmed):
             self._say(verdict, life, now)
 
-    def _restart_actor(self, verdict: Verdict, life: Life, now: float) -> None:
+    def _restart_actor(self, verdict: Verdict, life: Life, now: float, checks: tuple[CheckResult, ...]) -> None:
         """The one actor, as a thread of its node: once for one cause in one life. A node of one actor is renewed."""
         key = (verdict.name, verdict.actor, verdict.cause)
         if self._tried.get(key) == life.incarnation:
@@ -84,15 +84,21 @@ class Convictions:
         self._tried[key] = life.incarnation
         group = isinstance(life.spec.start, NodeStart) and life.spec.start.group is not None
         if not group or not verdict.actor or verdict.actor == verdict.name:
-            self._renew(verdict, life, now)
+            self._renew(verdict, life, now, checks)
             return
         answer = self._order_inside(Verb.RESTART, verdict.actor, f"{verdict.cause}: {verdict.reason}")
         if isinstance(answer, dict) and not answer["ok"]:
             self._say(verdict, life, now, outcome=f"{verdict.actor} cannot be restarted alone: {answer['text']}")
         else:
+            self._tally.ordered(verdict.actor, verdict.cause)
             self._say(verdict, life, now, done=f"its actor {verdict.actor} is restarted, the node goes on")
 
-    def _renew(self, verdict: Verdict, life: Life, now: float) -> None:
+    def restarted(self, id: str, incarnation: int, cause: str, checks: Iterable[CheckResult]) -> None:
+        """The judge had it stopped in order and started again: counted, and looked at again when it works."""
+        self._tally.ordered(id, cause)
+        self._audit.ended(id, incarnation, checks)
+
+    def _renew(self, verdict: Verdict, life: Life, now: float, checks: tuple[CheckResult, ...]) -> None:
         answer = self._runner.order(
             Order("conviction", Verb.RESTART, life.id, f"{verdict.cause}: {verdict.reason}"), "conviction"
         )
@@ -100,6 +106,7 @@ class Convictions:
             why = answer.text if answer is not None else "the tree did not answer"
             self._say(verdict, life, now, outcome=f"it cannot be restarted now: {why}")
         else:
+            self.restarted(life.id, life.incarnation, verdict.cause, checks)
             self._say(verdict, life, now, done="it is stopped in order and started again")
 
     def said(self, id: str, stacks: str) -> None:

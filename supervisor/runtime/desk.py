@@ -76,9 +76,8 @@ class Desk:
             "at": wall(now),
         }
         root.watch.freshen(now, root.runner.lives)
-        return board.status(
-            server, root.runner.tree.children(), root.watch.seen, root.side.memory, now, root.inside.rows
-        )
+        views, parked = root.runner.tree.children(), root.watch.parked
+        return board.status(server, views, root.watch.seen, root.side.memory, now, root.inside.rows, root.child, parked)
 
     def _events(self, question: dict[str, Any]) -> dict[str, Any]:
         after = question.get("after", 0)
@@ -137,9 +136,17 @@ class Desk:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names[:50])}"
             return refusal("not_found", f"no child is called {name!r}{hint}")
-        answer = board.why(view, root.watch.seen.get(view.id), root.records.about(view.id), time.monotonic())
+        now, node = time.monotonic(), root.watch.seen.get(root.inside.node_of(view.id) or "")
+        answer = board.why(
+            view,
+            root.watch.seen.get(view.id),
+            root.records.about(view.id),
+            now,
+            root.watch.parked.get(view.id),
+            node.verdict if node is not None else None,
+        )
         set_aside = [msgspec.to_builtins(one) for one in root.poison.of(view.id)]
-        tried_out_s = root.tryouts.due_s(view.id, time.monotonic())
+        tried_out_s = root.tryouts.due_s(view.id, now)
         return {**answer, "set_aside": set_aside, "flow": root.flowing.about(view.id), "tried_out_s": tried_out_s}
 
     def _name(self, question: dict[str, Any]) -> str:

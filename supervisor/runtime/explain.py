@@ -37,7 +37,7 @@ def lines(answer: dict[str, Any], now: float, last_restart: bool = False) -> Ite
         if review is not None:
             yield f"next look: in {age(review)}"
         if answer.get("tried_out_s") is not None:
-            yield f"tried out: in {age(answer['tried_out_s'])}, once"
+            yield f"tried out: in {age(answer['tried_out_s'])}"
         deed = answer.get("last_deed")
         yield f"done:      {_deed(deed, now) if deed else 'nothing'}"
         for sentence in answer.get("flow") or []:

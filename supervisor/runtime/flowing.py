@@ -18,6 +18,9 @@ from supervisor.words import VerdictKind
 
 EVERY_S = 10.0
 OPENS_WITHIN_S = 600.0
+GOES_ON = "it passes on again what it is given"
+ANOTHER = "another trouble of its chain is looked at first"
+NOT_KNOWN = "whether it is is not known now: a link of its chain is down or has just begun"
 WELL = frozenset({VerdictKind.HEALTHY, VerdictKind.BUSY, VerdictKind.STOPPED})
 
 
@@ -45,19 +48,32 @@ class Flowing:
         self._before: dict[tuple[str, str], _Reading] = {}
         self._gates: dict[str, tuple[int, Shut]] = {}  # by incarnation
 
-    def look(self, now: float, lives: Mapping[str, Life]) -> None:
-        """A round, if it is time for one."""
+    def look(self, now: float, lives: Mapping[str, Life]) -> list[tuple[Broken, str]]:
+        """A round, if it is time for one. What it changes: links found broken now, and those that no longer are, with
+        the reason. A link that fails in the same way in several chains is one trouble."""
         if not self._chains or now - self._at < self._every_s:
-            return
+            return []
         window_s, self._at = now - self._at, now
         before, self._before = self._before, {}
+        known, self.found = self.found, {}
+        unknown = set()
         for number, chain in enumerate(self._chains):
             links = [self._link(one, before, window_s, lives, now) for one in chain]
-            broken = first_broken([link for link in links if link is not None]) if None not in links else None
-            if broken is not None:
+            if None in links:
+                unknown.add(number)
+            elif (broken := first_broken([link for link in links if link is not None])) is not None:
                 self.found[number] = broken
-            else:
-                self.found.pop(number, None)
+        return self._changes(known, unknown)
+
+    def _changes(self, known: Mapping[int, Broken], unknown: set[int]) -> list[tuple[Broken, str]]:
+        old = {(broken.name, broken.way): number for number, broken in known.items()}
+        new = {(broken.name, broken.way): number for number, broken in self.found.items()}
+        changes = [(self.found[number], "") for key, number in new.items() if key not in old]
+        for key, number in old.items():
+            if key not in new:
+                why = GOES_ON if number not in self.found else ANOTHER
+                changes.append((known[number], NOT_KNOWN if number in unknown else why))
+        return changes
 
     def about(self, name: str) -> list[str]:
         """What is known of the chains this child is a link of."""

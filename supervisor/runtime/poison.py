@@ -66,7 +66,7 @@ class Poison:
         return True
 
     def forget(self, child: str) -> None:
-        """An operator says that it may have them all again, or the child is no more."""
+        """The child is no more. One that lives is past what was set aside: only its name tells what it missed."""
         if child in self._children:
             self._children = {name: kept for name, kept in self._children.items() if name != child}
             self._save()

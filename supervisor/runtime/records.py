@@ -10,18 +10,25 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from supervisor.events import Supervision, SupervisionKind
+from supervisor.evidence import crash
 from supervisor.evidence import record as evidence
+from supervisor.moves import ChildView
+from supervisor.policy.exits import NATIVE
 from supervisor.runtime.log import Log
-from supervisor.verdict import Verdict
-from supervisor.words import ExitReason
+from supervisor.verdict import Action, Verdict
+from supervisor.verdict.flow import Broken
+from supervisor.words import ExitReason, VerdictKind
+
+if TYPE_CHECKING:
+    from supervisor.runtime.witness import Seen
 
 KEPT = 1000
 MAX_BYTES = 5_000_000
@@ -40,6 +47,11 @@ ALARMING = frozenset(
     }
 )
 
+TOLD = frozenset({Action.ALERT, Action.STRIP_CHECK, Action.PARK})  # nothing else is done: a person has to know
+GRAVE = frozenset({VerdictKind.HUNG, VerdictKind.CRASH_LOOP})
+UNSURE_S = 60.0
+Find = Callable[[str], ChildView | None]
+
 
 class Records:
     """`publish` sends one map to whoever subscribed; it must not wait."""
@@ -48,6 +60,7 @@ class Records:
         self._home, self._log, self._publish = home, log, publish
         self._ring: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self.said = 0  # records so far
+        self._unsure: set[str] = set()  # of whom a person was told that nobody knows
         self.recorder: evidence.Recorder | None = None  # the evidence log, if one is written
         (home / "logs").mkdir(parents=True, exist_ok=True)
         self._file = RotatingFileHandler(home / "logs" / "events.jsonl", maxBytes=MAX_BYTES, backupCount=OLD_FILES)
@@ -74,9 +87,18 @@ class Records:
         self.say(fields, warn=record.kind in ALARMING)
 
     def verdict(
-        self, verdict: Verdict, path: str, incarnation: int, now: float, *, done: str = "", outcome: str = ""
+        self,
+        verdict: Verdict,
+        path: str,
+        incarnation: int,
+        now: float,
+        *,
+        done: str = "",
+        outcome: str = "",
+        warn: bool = False,
     ) -> None:
-        """A verdict that changed, an action on one, or why nothing is done (`outcome`)."""
+        """A verdict that changed, an action on one, or why nothing is done (`outcome`). Said once per change, so what a
+        person is to hear of goes to stderr as well."""
         if self.recorder is not None:
             self.recorder.write(
                 evidence.Acted(at=now, name=verdict.name, incarnation=incarnation, verdict=verdict, done=done)
@@ -99,7 +121,42 @@ class Records:
                 "rule": verdict.rule,
                 "withheld": verdict.withheld,
             },
-            warn=bool(done),
+            warn=warn or bool(done) or verdict.action in TOLD or verdict.kind in GRAVE,
+        )
+
+    def unsure(self, seen: Mapping[str, Seen], now: float, time_scale: float, find: Find) -> None:
+        """Nobody acts on an UNSURE, so one that stands for long is said again, once, to a person."""
+        stands = {
+            name: one.verdict
+            for name, one in seen.items()
+            if one.verdict is not None
+            and one.verdict.kind is VerdictKind.UNSURE
+            and now - one.verdict.since >= UNSURE_S * time_scale
+        }
+        self._unsure &= stands.keys()
+        for name in stands.keys() - self._unsure:
+            self._unsure.add(name)
+            verdict, view = stands[name], find(name)
+            path, incarnation = (view.path, view.incarnation) if view is not None else (name, 0)
+            outcome = f"so for {now - verdict.since:.0f} s now, a person is told"
+            self.verdict(verdict, path, incarnation, now, outcome=outcome, warn=True)
+
+    def flow(self, broken: Broken, over: str, view: ChildView | None, now: float) -> None:
+        """A link of a declared chain was found broken, or is not any more (`over` says why)."""
+        how = f"{broken.name} is no longer {broken.way}: {over}" if over else f"{broken.reason} ({broken.way})"
+        self.say(
+            {
+                "kind": "flow",
+                "id": broken.name,
+                "path": view.path if view is not None else broken.name,
+                "incarnation": view.incarnation if view is not None else 0,
+                "at": wall(now),
+                "sentence": how,
+                "cause": str(broken.way),
+                "detail": over or broken.reason,
+                "over": bool(over),
+            },
+            warn=not over,
         )
 
     def say(self, fields: dict[str, Any], *, warn: bool = False) -> None:
@@ -120,8 +177,14 @@ class Records:
         """The newest records about one unit, oldest first."""
         return [record for record in self._ring if record["id"] == id][-most:]
 
-    def crash_report(self, name: str, incarnation: int, reason: ExitReason, stacks: str = "") -> None:
-        """Write `reports/crash-<name>-<incarnation>.json` and forget the oldest beyond 200."""
+    def crash_report(
+        self, name: str, incarnation: int, reason: ExitReason, stacks: str = "", roots: Sequence[Path] = ()
+    ) -> None:
+        """Write `reports/crash-<name>-<incarnation>.json` and forget the oldest beyond 200. `roots` hold our own code:
+        one whose native code died says no word, but the dump of its last moment names the frame."""
+        if reason.crash is None and reason.signal in NATIVE:
+            path = self._home / "logs" / f"{name.replace(':', '_')}.stacks"
+            reason = msgspec.structs.replace(reason, crash=crash.fatal(path, roots=roots))
         if reason.crash is None and not stacks:
             return
         folder = self._home / "reports"

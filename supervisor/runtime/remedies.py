@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable, Iterable
 
 from supervisor.events import Cause, SupervisionKind, supervision
 from supervisor.moves import Order, Verb
@@ -19,19 +20,30 @@ from supervisor.runtime.process import Process, state_of
 from supervisor.runtime.records import Records
 from supervisor.runtime.runner import Runner
 from supervisor.runtime.watch import Watch
-from supervisor.verdict import Action, Verdict
+from supervisor.verdict import Action, CheckResult, Verdict
 from supervisor.words import State
 
 ORPHANS_AT_ONCE = 32
+STAGGER_S = 1.0  # between two starts of those that waited for a dependency
 LOOK_S = 0.1  # whether an orphan has ended
 
 
 class Remedies:
     """One per root."""
 
-    def __init__(self, loop: Loop, runner: Runner, watch: Watch, poison: Poison, records: Records) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        runner: Runner,
+        watch: Watch,
+        poison: Poison,
+        records: Records,
+        restarted: Callable[[str, int, str, Iterable[CheckResult]], None],
+    ) -> None:
         self._loop, self._runner, self._watch, self._poison, self._records = loop, runner, watch, poison, records
+        self._restarted = restarted  # the book of restarts (convictions.py)
         self._done: dict[str, tuple[Action, int]] = {}  # the last remedy of each child, and for which incarnation
+        self._next_start_at = 0.0  # monotonic, of one whose dependency is back
         self._ending: set[int] = set()  # orphans that were asked to end
 
     def judged(self, verdict: Verdict) -> None:
@@ -47,9 +59,19 @@ class Remedies:
         elif verdict.action is Action.DRAIN and view.state is State.READY:
             self._done[view.id] = verdict.action, view.incarnation
             self._say(view.id, f"is recycled in order: {verdict.reason}")
-            self._order(view.id, f"{verdict.cause}: {verdict.reason}")
+            if self._order(view.id, f"{verdict.cause}: {verdict.reason}"):
+                checks = self._watch.seen[view.id].checks.values() if view.id in self._watch.seen else ()
+                self._restarted(view.id, view.incarnation, verdict.cause, checks)
         elif verdict.action is Action.RESTART and view.state is State.RESTARTING:
             self._done[view.id] = verdict.action, view.incarnation
+            now = time.monotonic()
+            due = max(now, self._next_start_at)  # many wait for one dependency: it is not to be met by all of them
+            self._next_start_at = due + STAGGER_S * self._watch.scale
+            self._loop.at(due, lambda: self._try_now(verdict, view.incarnation))
+
+    def _try_now(self, verdict: Verdict, incarnation: int) -> None:
+        view = self._runner.tree.child(verdict.name)
+        if view is not None and view.state is State.RESTARTING and view.incarnation == incarnation:
             self._say(view.id, f"is tried now: {verdict.reason}")
             self._order(view.id, f"{verdict.cause}: {verdict.reason}")
 
@@ -111,10 +133,11 @@ class Remedies:
         if view is not None and view.state in (State.RESTARTING, State.QUARANTINED):
             self._order(id, "own-orphan: what it had left behind is ended")
 
-    def _order(self, id: str, why: str) -> None:
+    def _order(self, id: str, why: str) -> bool:
         answer = self._runner.order(Order("remedy", Verb.RESTART, id, why), "remedy")
         if answer is not None and not answer.ok:
             self._say(id, f"cannot be restarted yet: {answer.text}")
+        return answer is not None and answer.ok
 
     def _say(self, id: str, sentence: str) -> None:
         view = self._runner.tree.child(id)

@@ -145,7 +145,9 @@ class Root(runner.Owner):
         self.flowing = Flowing(plan.chains, self.watch.seen, plan.time_scale, self.watch.witness.questions.wrong)
         self.convictions = Convictions(home, self.loop, self.runner, self.records, self.tally, self.inside.order)
         self.poison = Poison(home, self.log.error)
-        self.remedies = Remedies(self.loop, self.runner, self.watch, self.poison, self.records)
+        self.remedies = Remedies(
+            self.loop, self.runner, self.watch, self.poison, self.records, self.convictions.restarted
+        )
         self.desk, self.ear = Desk(self), Ear(self)
         self.phasing = Phasing(
             self.loop,
@@ -247,6 +249,10 @@ class Root(runner.Owner):
     def inputs(self) -> str:
         return self.inputs_now.digest
 
+    def lacks(self, life: Life) -> bool:
+        told = self.watch.witness.needs.samples(life.spec, {}, time.monotonic())
+        return any(one.probe_ok is False or one.owner_up is False for one in told)
+
     def gone(self, life: Life, status: ExitStatus, reason: ExitReason) -> None:
         self.checks.live(life.id, None)
         now, worked = time.monotonic(), life.ready_at is not None and self.worked(life)
@@ -271,7 +277,8 @@ class Root(runner.Owner):
 
     def crash_report(self, id: str, incarnation: int, reason: ExitReason, stacks: str) -> None:
         try:
-            self.records.crash_report(id, incarnation, reason, stacks)
+            roots = [Path(root) for root in self.plan.own_roots]
+            self.records.crash_report(id, incarnation, reason, stacks, roots=roots)
         except OSError as error:  # a full disk must not keep the tree from hearing of the death
             self.log.warning("the crash report cannot be written", child=id, error=str(error))
 

@@ -93,7 +93,9 @@ class Rounds:
         if now - self._offered_at >= max(every_s, count * STATUS_PER_CHILD_S):
             self._offered_at = now
             root.side.offer(root.desk.status(), tuple(life.pid for life in lives.values() if life.pid))
-        root.flowing.look(now, lives)
+        for broken, over in root.flowing.look(now, lives):
+            root.records.flow(broken, over, root.runner.tree.child(broken.name), now)
+        root.records.unsure(root.watch.seen, now, root.watch.scale, root.child)
         self._sweep()
         if now - self._bounded_at >= BOUND_EVERY_S:
             self._bounded_at = now

@@ -62,6 +62,10 @@ class Owner:
         """Useful work since ready."""
         return life.ready_at is not None
 
+    def lacks(self, life: Life) -> bool:
+        """Whether something that it depends on is known to be down."""
+        return False
+
     def inputs(self) -> str:
         """Digest of what all children run with: code, configuration."""
         return ""
@@ -319,7 +323,8 @@ class Runner:
                 judged=life.judged,
             )
         phase = "init" if life.ready_at is None else "steady"
-        reason = told_apart(reason, phase, leans=bool(life.spec.depends))
+        leans = bool(life.spec.depends)
+        reason = told_apart(reason, phase, leans=leans, down=leans and self._owner.lacks(life))
         worked = life.ready_at is not None and self._owner.worked(life)
         self._owner.gone(life, status, reason)
         self.tell(Exited(life.id, life.incarnation, reason, worked, self._owner.inputs()))

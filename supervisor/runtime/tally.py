@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.events import Cause, Supervision, SupervisionKind
+from supervisor.events import Supervision, SupervisionKind
 from supervisor.words import ExitKind, ExitReason
 
 MOST = 2000  # pairs of (unit, cause) or (unit, reason); the rest is counted under OTHER
@@ -25,9 +25,13 @@ class Tally:
         self.false_restarts = 0
 
     def happened(self, record: Supervision, exit: ExitReason | None) -> None:
-        """A record of supervision and the last end of its unit; only `restarting` counts."""
+        """A record of supervision and the last end of its unit; only `restarting` counts, a person's order does not."""
         if record.kind is SupervisionKind.RESTARTING:
             _count(self.restarts, (record.id, cause_of(record, exit)))
+
+    def ordered(self, unit: str, cause: str) -> None:
+        """The judge has had it restarted in order; the tree has no record of its own for that."""
+        _count(self.restarts, (unit, cause))
 
     def check_fault(self, unit: str, reason: str) -> None:
         """A declared check of this unit was found at fault (once each time it is found out, not at every look)."""
@@ -44,7 +48,7 @@ class Tally:
 
 def cause_of(record: Supervision, exit: ExitReason | None) -> str:
     """Why it is restarted, in a word: of a convicted one the judge's cause, of others how they ended."""
-    if exit is None or record.cause is Cause.ORDER:
+    if exit is None:
         return str(record.cause)
     if exit.kind is ExitKind.HUNG:
         named = exit.detail.partition(":")[0]

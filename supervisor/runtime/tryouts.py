@@ -1,6 +1,6 @@
 """A parked child is tried out again after half an hour, then ever more rarely: the world may have mended itself.
 
-The picture: a parole board with a calendar. It knows when each case comes up again and lets it out for one try; what
+The picture: a parole board with a calendar. It knows when each case comes up again and lets it out to try; what
 comes of that, the tree sees. How long is `policy.parking.unpark_after_s`. One that says itself that trying again cannot
 help (a typed refusal: each try may cost a login) waits for a person, or for what it runs with to change.
 """

@@ -38,7 +38,7 @@ from supervisor.verdict import (
     judge,
     suspicious,
 )
-from supervisor.verdict.correlation import COSTLY
+from supervisor.verdict.correlation import CANARY, COSTLY, Trial
 from supervisor.verdict.learning import learn
 from supervisor.words import ExitKind, State, VerdictKind
 
@@ -90,6 +90,7 @@ class Watch:
         self._glanced_at = 0.0
         self._pinged: deque[tuple[float, str]] = deque()  # calm ones that are looked at then
         self._asleep = host.asleep_s()
+        self._trial: Trial | None = None  # the last one that was tried out when many were accused
         for id, spec in children.items():
             self.know(id, spec)
 
@@ -151,8 +152,9 @@ class Watch:
                 self.witness.needs.suspected(id, seen.spec, verdict.kind not in CALM)
             if self.recorder is not None:
                 self.recorder.judged(now, told[id], verdict)
-            if verdict.kind in CALM and now >= self.seen[id].uneasy_until:
+            if verdict.kind in CALM and now >= seen.uneasy_until:
                 self._restless.pop(id, None)
+                seen.verdict = verdict = msgspec.structs.replace(verdict, next_review=now + CALM_EVERY_S * self.scale)
             else:
                 self._restless[id] = None
             result.append((verdict, before[id]))
@@ -308,7 +310,11 @@ class Watch:
         live = {
             id: judged.get(id) or self.seen[id].verdict for id, life in lives.items() if life.pid and id in self.seen
         }
-        calmed = correlate({id: verdict for id, verdict in live.items() if verdict is not None}, now, self.timing, told)
+        verdicts = {id: verdict for id, verdict in live.items() if verdict is not None}
+        calmed = correlate(verdicts, now, self.timing, told, self._trial)
+        for id in judged:
+            if id in calmed and calmed[id].rule == CANARY and calmed[id].action in COSTLY:
+                self._trial = Trial(id, now)
         return {id: calmed.get(id, verdict) for id, verdict in judged.items()}
 
     def _fold(self, seen: Seen, look: Look) -> None:

@@ -6,9 +6,18 @@ whole window. A declared check is not a witness: it can neither convict nor acqu
 
 from __future__ import annotations
 
+from supervisor.verdict.evidence import Evidence
 from supervisor.verdict.facts import ActorFacts, Facts
 from supervisor.verdict.finding import Action, Finding
-from supervisor.words import VerdictKind
+from supervisor.words import ExitKind, VerdictKind
+
+
+def tried(evidence: Evidence, facts: Facts, cause: str) -> bool:
+    """Whether the life before was ended for this very trouble, not long ago: the same again would not help."""
+    last = evidence.last_exit
+    if last is None or last.kind not in (ExitKind.HUNG, ExitKind.SHUTDOWN) or not last.detail.startswith(cause):
+        return False
+    return facts.now - evidence.state_since < facts.timing.again_s
 
 
 def convict(

@@ -19,7 +19,15 @@ from supervisor.words import VerdictKind
 
 COSTLY = frozenset({Action.KILL, Action.RESTART, Action.RESTART_ACTOR, Action.DRAIN})
 HELD = "correlation"  # name of the rule that changed a verdict for what the others say
+CANARY = "correlation canary"  # … and of the one that let it act on this one alone
 CPU_PRESSURE = 0.6  # share of the time in which somebody waits for a CPU
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """The one of many that was tried out: its name, and since when."""
+
+    name: str
+    begun: float
 
 
 def suspicious(verdict: Verdict) -> bool:
@@ -32,12 +40,18 @@ def accused(verdict: Verdict) -> bool:
 
 
 def correlate(
-    verdicts: Mapping[str, Verdict], now: float, timing: Timing = SEEDS, told: Mapping[str, Evidence] | None = None
+    verdicts: Mapping[str, Verdict],
+    now: float,
+    timing: Timing = SEEDS,
+    told: Mapping[str, Evidence] | None = None,
+    trial: Trial | None = None,
 ) -> dict[str, Verdict]:
     """The verdicts of all live children, before anything is done. `told`: the evidence behind those judged just now.
 
     If at least max(2, half) of them became suspect within one window, no costly action is advised; after `canary_s` of
-    lasting suspicion the one accused first is tried out alone. SIGCONT stays allowed: it costs nobody anything.
+    lasting suspicion the one accused first is tried out alone (its rule is `CANARY`). `trial`: the last one that was.
+    Until its new life is judged the others are held; if it is well for a window the others follow, if it is accused
+    again, or not well for another `canary_s`, the next one is tried. SIGCONT stays allowed: it costs nobody anything.
     """
     result, told = dict(verdicts), told or {}
     needed = max(2, (len(verdicts) + 1) // 2)
@@ -50,8 +64,12 @@ def correlate(
             red.append(verdict)
         elif held or accused(verdict):
             suspects.append(verdict)
-    if len(together := _together(suspects, timing)) >= needed:
-        _hold(result, together, now, timing, told)
+    together = _together(suspects, timing)
+    if together and trial is not None and trial.begun < together[0].since:
+        trial = None  # of an earlier event
+    absent = trial is not None and _runs(trial, now, timing) and all(v.name != trial.name for v in together)
+    if len(together) + absent >= needed:  # the one that is tried out is one of them still
+        _hold(result, together, now, timing, told, trial)
     if len(together := _together(deaf, timing)) >= needed:
         why = f"{len(together)} of {len(verdicts)} nodes turn and are not heard at once: our own ear is at fault"
         _instead_of(result, together, VerdictKind.OBSERVER_STALL, "blind", why, Action.VOID)
@@ -72,19 +90,40 @@ def _together(suspects: list[Verdict], timing: Timing) -> list[Verdict]:
     return best
 
 
+def _runs(trial: Trial, now: float, timing: Timing) -> bool:
+    return now - trial.begun < timing.canary_s
+
+
+def _helped(trial: Trial, verdict: Verdict | None, now: float, timing: Timing) -> bool:
+    """Its new life is well, and has been for longer than the others needed to fall ill together."""
+    well = verdict is not None and verdict.kind in (VerdictKind.HEALTHY, VerdictKind.BUSY)
+    return well and verdict is not None and verdict.since > trial.begun and now - verdict.since >= timing.correlated_s
+
+
 def _hold(
-    result: dict[str, Verdict], together: list[Verdict], now: float, timing: Timing, told: Mapping[str, Evidence]
+    result: dict[str, Verdict],
+    together: list[Verdict],
+    now: float,
+    timing: Timing,
+    told: Mapping[str, Evidence],
+    trial: Trial | None,
 ) -> None:
     names = ", ".join(v.name for v in together[:10]) + (" …" if len(together) > 10 else "")
     many = f"{len(together)} of {len(result)} children became suspect within {timing.correlated_s:.0f} s ({names})"
     kind, cause, what, action = _shared([told[v.name] for v in together if v.name in told], now, timing)
-    canary = together[0].name if now - together[-1].since >= timing.canary_s else ""
+    helped = trial is not None and _helped(trial, result.get(trial.name), now, timing)
+    canary = ""
+    if now - together[-1].since >= timing.canary_s and (trial is None or not _runs(trial, now, timing)):
+        again = [v.name for v in together if trial is None or v.name != trial.name]
+        canary = (again or [together[0].name])[0]
     for verdict in together:
         if verdict.action not in COSTLY:
             continue
         if what:
             result[verdict.name] = _instead(verdict, kind, cause, f"{many}: {what}", action)
-        elif verdict.name != canary:
+        elif verdict.name == canary:
+            result[verdict.name] = msgspec.structs.replace(verdict, rule=CANARY)
+        elif not helped:
             result[verdict.name] = msgspec.structs.replace(
                 verdict,
                 action=Action.NONE,

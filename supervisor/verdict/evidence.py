@@ -50,7 +50,7 @@ class KernelSample(msgspec.Struct, frozen=True, kw_only=True):
     started_ticks: int  # start time in clock ticks after boot: with the pid, the identity of a process
     cpu_s: float  # user and system time used so far
     run_delay_s: float = 0.0  # time so far spent runnable without a CPU
-    wchan: str = ""  # where in the kernel the main thread sleeps, "" if hidden or running
+    wchan: str = ""  # where in the kernel its threads sleep, each place once; "" if hidden or running
     threads: int = 1
     uninterruptible: int = 0  # threads in state D
     runnable: int = 0  # threads in state R: they run, or wait for a CPU
@@ -198,6 +198,9 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     explained: bool = False
     failures: int = 0  # in a row, this one included
     every_s: float = 2.0
+    asked: int = 0  # of this life, the last hundred at most …
+    refused: int = 0  # … of these answered with a no …
+    episodes: int = 0  # … and how often that began anew
 
 
 class PromiseSample(msgspec.Struct, frozen=True, kw_only=True):

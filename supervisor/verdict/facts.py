@@ -21,6 +21,7 @@ DEEP_OLD_S = 3.0
 DEEP_MOST_S = 20.0  # two deep looks further apart tell no rate
 
 
+FLAKY = 3  # times among its last hundred answers that a check began to say no: no outage, a habit
 FAULTS = 200_000  # page faults per second of CPU: at half a microsecond each, a tenth of its time and more
 STARVED_CPU = 0.1  # share of a core: whoever is runnable and got less waits for it
 
@@ -67,6 +68,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     kernel_state: str
     runnable: int  # threads that run or want to
     kernel_state_s: float
+    kernel_at: float | None  # when its numbers were last read
     disk_s: float  # some thread has been in state D
     cpu: float | None  # share of one core used within the window
     run_queue: float | None  # share of the window spent waiting for a core (sum over threads)
@@ -74,7 +76,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     gil_wait: bool | None  # threads wait for the interpreter lock, by their switch rate; None: not looked at
     cpu_floor: float  # a share that a single clock tick of the kernel makes
     traced: bool
-    wchan: str
+    wchan: str  # where in the kernel its threads sleep, "" if hidden
     echo_silent_s: float | None  # R0: age of the oldest unanswered one; None: never asked
     growing: bool  # more messages wait than at the beginning of the window
     pong_silent_s: float | None  # age of the oldest unanswered ping; 0: all answered; None: never pinged
@@ -83,6 +85,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     handled: int  # messages finished within `handled_s`
     handled_s: float
     failing: tuple[CheckResult, ...]  # checks that count
+    flaky: tuple[CheckResult, ...]  # those that fail now and then, and never for long
     passing: tuple[CheckResult, ...]
     broken: tuple[PromiseSample, ...]
     kept: tuple[PromiseSample, ...]
@@ -160,7 +163,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
     window = [point for point in history.points if point.at >= max(start, end - timing.fresh_s)]
     waiting_since, answered_at = evidence.ping.waiting_since, evidence.ping.answered_at
     known = waiting_since is not None or answered_at is not None
-    failing, passing = _checks(evidence, now)
+    failing, passing, flaky = _checks(evidence, now)
     broken, kept = _promises(evidence, now)
     return Facts(
         now=now,
@@ -173,6 +176,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
         runnable=history.kernel.runnable if history.kernel is not None and kernel_fresh else 0,
         kernel_state=history.kernel.state if history.kernel is not None and kernel_fresh else "",
         kernel_state_s=max(0.0, history.kernel_at - max(history.kernel_state_since, start)),
+        kernel_at=None if history.kernel is None else history.kernel_at,
         disk_s=max(0.0, history.kernel_at - max(disk_since, start)) if kernel_fresh else 0.0,
         cpu=cpu,
         run_queue=run_queue,
@@ -193,6 +197,7 @@ def derive(evidence: Evidence, now: float) -> Facts:
         handled=handled,
         handled_s=handled_s,
         failing=failing,
+        flaky=flaky,
         passing=passing,
         broken=broken,
         kept=kept,
@@ -273,9 +278,11 @@ def _handled(history: History, start: float, timing: Timing) -> tuple[int, float
     return max(0, points[-1].handled - points[0].handled), points[-1].at - points[0].at
 
 
-def _checks(evidence: Evidence, now: float) -> tuple[tuple[CheckResult, ...], tuple[CheckResult, ...]]:
+def _checks(
+    evidence: Evidence, now: float
+) -> tuple[tuple[CheckResult, ...], tuple[CheckResult, ...], tuple[CheckResult, ...]]:
     """Answers about this incarnation, given in the observer's valid time, not too old. One unexplained failure in a
-    row counts for nothing: five in a hundred fail somewhere for no reason."""
+    row counts for nothing: five in a hundred fail somewhere for no reason. `FLAKY` of them are a habit."""
     since = max(evidence.state_since, evidence.observer.valid_since)
     valid = [
         result
@@ -284,7 +291,8 @@ def _checks(evidence: Evidence, now: float) -> tuple[tuple[CheckResult, ...], tu
         and now - result.at <= evidence.timing.fresh_s + evidence.timing.check_fresh * result.every_s
     ]
     failing = tuple(result for result in valid if not result.ok and (result.explained or result.failures >= 2))
-    return failing, tuple(result for result in valid if result.ok)
+    passing = tuple(result for result in valid if result.ok)
+    return failing, passing, tuple(result for result in valid if result.episodes >= FLAKY and result not in failing)
 
 
 def _promises(evidence: Evidence, now: float) -> tuple[tuple[PromiseSample, ...], tuple[PromiseSample, ...]]:

@@ -65,10 +65,12 @@ def prior(exceptions: tuple[str, ...], *, message: str = "", phase: str = "") ->
     return Prior.UNKNOWN
 
 
-def told_apart(reason: ExitReason, phase: str = "", *, leans: bool = False) -> ExitReason:
+def told_apart(reason: ExitReason, phase: str = "", *, leans: bool = False, down: bool = False) -> ExitReason:
     """The same end, with its fingerprint and whose fault it looks like written on it. `leans`: it declares something
-    that it depends on."""
+    that it depends on; `down`: that is known to be down, which explains an end that says nothing else."""
     guess = Prior.UPSTREAM if leans and unreadable(reason) else looks_like(reason)
+    if down and guess is Prior.UNKNOWN and reason.signal is None:
+        guess = Prior.UPSTREAM
     return msgspec.structs.replace(
         reason, fingerprint=fingerprint(reason, phase), prior="" if guess is Prior.UNKNOWN else str(guess)
     )

@@ -7,11 +7,12 @@ Whether an absent delivery is the shop's fault, the neighbours who buy from the 
 
 from __future__ import annotations
 
+from supervisor.verdict.conviction import tried
 from supervisor.verdict.evidence import CanarySample, DependencySample, Evidence, PromiseSample
 from supervisor.verdict.facts import Facts, is_frozen, limit_of
 from supervisor.verdict.finding import Action, Finding, Verdict
 from supervisor.verdict.testimony import check_words, cpu_words, good_words, late_word
-from supervisor.words import ExitKind, VerdictKind
+from supervisor.words import VerdictKind
 
 REPEATS = 20  # times the very same message, in a row
 OUTLIER_S = 0.02  # a message may cost so much more than its equals' without anybody caring
@@ -71,6 +72,8 @@ def _two_keys(
     if previous is not None and previous.cause == cause:
         lasted_s = max(0.0, facts.now - max(previous.cause_since, evidence.observer.valid_since))
     favour = tuple(f"function: {kept.topic} was produced within the window" for kept in facts.kept)
+    if action is Action.RESTART_ACTOR and tried(evidence, facts, cause):
+        action = Action.RESTART  # as one convicted of a hang: the tree counts it, and parks one that does it on and on
     missing = ""
     if min(lasted_s, facts.watched_s) < facts.hang_s:
         missing = f"it was seen for {lasted_s:.1f} s, the window is {facts.hang_s:.1f} s"
@@ -154,11 +157,10 @@ def _outlier(evidence: Evidence, facts: Facts, previous: Verdict | None, good: s
     if peers.service_s < times * max(peers.median_s, 1e-4):
         return None
     lasted_s = facts.now - max(previous.cause_since, evidence.observer.valid_since) if was and previous else 0.0
-    last = evidence.last_exit
-    tried = last is not None and "outlier" in last.detail
+    again = tried(evidence, facts, "outlier")
     ready = min(lasted_s, facts.watched_s) >= facts.hang_s
     withheld = "" if ready else f"drain: it was seen for {max(lasted_s, 0.0):.1f} s, not {facts.hang_s:.1f} s"
-    if tried:
+    if again:
         withheld = "drain: it was restarted for this already, and it did not help"
     return Finding(
         kind=VerdictKind.DEGRADED,
@@ -167,7 +169,7 @@ def _outlier(evidence: Evidence, facts: Facts, previous: Verdict | None, good: s
         f"{peers.median_s * 1e3:.1f} ms ({good})",
         speaks_for=(f"function: {peers.service_s / max(peers.median_s, 1e-4):.1f} times slower than its equals",),
         speaks_against=(good,),
-        action=Action.ALERT if tried else Action.DRAIN if ready else Action.NONE,
+        action=Action.ALERT if again else Action.DRAIN if ready else Action.NONE,
         withheld=withheld,
     )
 
@@ -280,8 +282,7 @@ def _own_fault(
 
 def _once(evidence: Evidence, facts: Facts, previous: Verdict | None, cause: str) -> tuple[Action, str]:
     """The one restart of an actor that a lasting complaint about its work is worth: (advice, what is withheld)."""
-    last = evidence.last_exit
-    if last is not None and last.kind in (ExitKind.HUNG, ExitKind.SHUTDOWN) and last.detail.startswith(cause):
+    if tried(evidence, facts, cause):
         return Action.ALERT, "restart actor: it was restarted for this already, and it did not help"
     lasted_s = 0.0
     if previous is not None and previous.cause == cause:
@@ -327,10 +328,26 @@ def _absence(evidence: Evidence, facts: Facts, promise: PromiseSample) -> str:
     return f"{_name(promise)} was last produced {last}, promised every {promise.at_least_every_s:g} s"
 
 
+def _flaky(facts: Facts, good: str) -> Finding:
+    """It says no now and then, and its child works: told with its rate (F27)."""
+    check = facts.flaky[0]
+    rate = f"{check.refused} of {check.asked} questions, {check.episodes} times anew"
+    often = f"{check.kind} {check.target} said no to {rate}"
+    return Finding(
+        kind=VerdictKind.CHECK_FAULT,
+        cause="flaky",
+        reason=f"CHECK_FAULT flaky: {often}; function works ({good})",
+        speaks_for=(good,),
+        speaks_against=(often,),
+        action=Action.STRIP_CHECK,
+        withheld="restart: the check is at fault, not the child",
+    )
+
+
 def _check(facts: Facts, good: str) -> Finding | None:
     """What a check says about a child that works."""
     if not facts.failing:
-        return None
+        return _flaky(facts, good) if facts.flaky and (facts.handled > 0 or facts.kept) else None
     check = next((result for result in facts.failing if result.explained), facts.failing[0])
     words = check_words(check)
     works = facts.handled > 0 or bool(facts.kept) or any(actor.works for actor in facts.actors)

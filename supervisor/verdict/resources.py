@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from supervisor.verdict.conviction import tried
 from supervisor.verdict.evidence import Evidence, Point
 from supervisor.verdict.facts import Facts
 from supervisor.verdict.finding import Action, Finding, Verdict
@@ -19,6 +20,7 @@ NEAR = 0.9  # of a limit: no time is left for proof
 FILLING = 0.6  # of a limit: a steady rise from here has a date
 STEADY = 0.5  # the second half of the window rises at least this much of the first half: it does not level off
 POINTS_LEAST = 8
+AGAIN = "it was restarted for this already: its limit is too low for it, or it fills it at once"
 _DISK = re.compile(r"disk|file|store|\bdb\b|data|journal|ledger|log|record", re.I)
 
 
@@ -38,14 +40,16 @@ def resources(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | 
             full_in_s = _full_in_s(points, of, float(limit))
             soon = full_in_s is not None and full_in_s <= facts.timing.drain_s and used >= FILLING * limit
             if used >= NEAR * limit or soon:
+                again = tried(evidence, facts, cause)
                 when = f", full in about {full_in_s:.0f} s at this rate" if full_in_s is not None else ""
                 what = f"{used:.0f} of {limit:.0f}{unit} {cause} used{when}"
                 return Finding(
                     kind=VerdictKind.EXHAUSTED,
                     cause=cause,
-                    reason=f"{what}; it is stopped in order while it still can be",
+                    reason=f"{what}; {AGAIN if again else 'it is stopped in order while it still can be'}",
                     speaks_for=(f"kernel: {what}",),
-                    action=Action.DRAIN,
+                    action=Action.ALERT if again else Action.DRAIN,
+                    withheld=f"drain: {AGAIN}" if again else "",
                 )
     for one in evidence.dependencies:
         failed_at = one.used_failed_at

@@ -18,7 +18,7 @@ from supervisor.verdict.function import function, stale
 from supervisor.verdict.ladder import ladder
 from supervisor.verdict.observer import blind, house_stands_still, not_looked_at, settling
 from supervisor.verdict.resources import resources
-from supervisor.verdict.testimony import check_words, good_words, resting
+from supervisor.verdict.testimony import ago, asleep, check_words, good_words, resting
 from supervisor.words import State, VerdictKind
 
 Rule = Callable[[Evidence, Facts, Verdict | None], Finding | None]
@@ -102,6 +102,7 @@ def _kernel_state(evidence: Evidence, facts: Facts, previous: Verdict | None) ->
         )
     if facts.disk_s >= facts.timing.uninterruptible_s and not all_turn(facts):
         what = f"a thread of pid {pid} is in uninterruptible sleep (state D) for {facts.disk_s:.1f} s"
+        what += f", {where}" if (where := asleep(facts)) else ""
         return convict(
             facts, frozen(facts, facts.hang_s), cause="uninterruptible", reason=what, kernel=what, action=Action.KILL
         )
@@ -109,7 +110,7 @@ def _kernel_state(evidence: Evidence, facts: Facts, previous: Verdict | None) ->
 
 
 def _starting(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | None:
-    """Not ready: it may take its budget, and ten of them while it moves."""
+    """Not ready: it may take its budget, ten of them while it moves, and what it declared as long work."""
     if evidence.state not in (State.STARTING, State.RUNNING):
         return None
     age_s = facts.now - max(evidence.state_since, evidence.observer.valid_since)
@@ -124,6 +125,18 @@ def _starting(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding | 
             cause=cause,
             reason=f"started {age_s:.1f} s ago, not ready yet (budget {budget_s:.0f} s)"
             + ("" if moving else f", no movement for {quiet_s:.0f} s"),
+        )
+    leased = max(facts.actors, key=lambda actor: actor.lease_s, default=None)
+    if leased is not None and leased.lease_s > 0:
+        why = f" ({leased.lease_why})" if leased.lease_why else ""
+        return Finding(
+            kind=VerdictKind.STARTING,
+            reason=f"started {age_s:.1f} s ago, not ready yet (budget {budget_s:.0f} s); {leased.name} declared long "
+            f"work{why}, allowed for {leased.lease_s:.1f} s yet",
+            speaks_for=(f"lease: {leased.lease_s:.1f} s left",),
+            withheld="dump+kill: it said so before",
+            review_s=leased.lease_s,
+            actor=leased.name,
         )
     gated = upstream(evidence, facts)
     if gated is not None:
@@ -160,7 +173,7 @@ def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding 
                 kind=VerdictKind.CONFLICT,
                 cause="wrapper",
                 reason=f"{check.detail}; what is supervised is not what does the work ({alive})",
-                speaks_for=(check_words(check),),
+                speaks_for=(f"{check_words(check)}, {ago(facts.now, check.at)}",),
                 action=Action.ALERT,
                 withheld="restart: what we supervise has not ended; let it exec the program and its end is seen",
             )
@@ -169,7 +182,7 @@ def _no_witness(evidence: Evidence, facts: Facts, _: Verdict | None) -> Finding 
             kind=kind,
             cause=(check.reason or "unexplained") if check.explained else "check-unexplained",
             reason=f"{check_words(check)}; {alive}, no other witness",
-            speaks_for=(check_words(check),),
+            speaks_for=(f"{check_words(check)}, {ago(facts.now, check.at)}",),
             action=Action.STRIP_CHECK if check.explained else Action.NONE,
             withheld="restart: a failing check restarts nothing",
         )

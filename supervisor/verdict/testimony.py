@@ -12,6 +12,8 @@ from supervisor.verdict.facts import Facts
 MEMORY_PRESSURE = 0.2  # share of the time in which somebody on this host waits for memory
 
 TOPICS_MOST = 3  # named in one sentence
+# Where a thread sleeps that waits for work, by the kernel's names: true of every idle one, so it tells nothing.
+WAITS_FOR_WORK = frozenset({"poll_schedule_timeout", "do_epoll_wait", "ep_poll", "inet_csk_accept"})
 
 
 def testimony(facts: Facts) -> tuple[str, ...]:
@@ -21,15 +23,22 @@ def testimony(facts: Facts) -> tuple[str, ...]:
     said = [_kernel(facts), _interpreter(facts)]
     said += [f"loop: {actor.name} turned within {max(actor.still_s, 0.0) + 0.1:.1f} s" for actor in facts.actors]
     said.append(_function(facts))
-    said += [f"check: {result.target} answered as declared" for result in facts.passing]
-    said += [f"promise: {promise.topic} is kept" for promise in facts.kept]
+    said += [f"check: {result.target} answered as declared {ago(facts.now, result.at)}" for result in facts.passing]
+    said += [f"promise: {promise.topic} is kept, last {ago(facts.now, promise.last_at)}" for promise in facts.kept]
     return tuple(said)
 
 
+def ago(now: float, at: float | None) -> str:
+    """How old this is: a reading of an hour ago proves nothing now."""
+    return "at a time nobody knows" if at is None else f"{max(0.0, now - at):.1f} s ago"
+
+
 def _kernel(facts: Facts) -> str:
-    if facts.cpu is None:
-        return f"kernel: state {facts.kernel_state or 'unknown'}, CPU use not known yet"
-    return f"kernel: state {facts.kernel_state or 'unknown'}, {facts.cpu:.1%} of a core used"
+    state = facts.kernel_state or "unknown"
+    used = "CPU use not known yet" if facts.cpu is None else f"{facts.cpu:.1%} of a core used"
+    where = asleep(facts) if any(actor.still_s >= facts.suspect_s for actor in facts.actors) else ""
+    read = f", read {ago(facts.now, facts.kernel_at)}" if facts.kernel_at is not None else ""
+    return f"kernel: state {state}, {used}{f', {where}' if where else ''}{read}"
 
 
 def _interpreter(facts: Facts) -> str:
@@ -51,7 +60,18 @@ def _function(facts: Facts) -> str:
 def resting(facts: Facts) -> str:
     if not facts.rests:
         return ""
-    return f"uses {share(facts.cpu)} of a core and wants no more, though it should beat"
+    where = asleep(facts)
+    return f"uses {share(facts.cpu)} of a core and wants no more, though it should beat" + (
+        f" ({where})" if where else ""
+    )
+
+
+def asleep(facts: Facts) -> str:
+    """`asleep in anon_pipe_write`: what the kernel makes its threads wait for, of one that sleeps (state S or D). Those
+    that wait for work are left out where others do not; "" where the kernel does not say."""
+    places = facts.wchan.split(", ") if facts.wchan and facts.kernel_state in ("S", "D") else []
+    telling = [place for place in places if place not in WAITS_FOR_WORK] or places
+    return f"asleep in {', '.join(telling)}" if telling else ""
 
 
 def late_word(facts: Facts, memory_pressure: float | None) -> str:

@@ -33,6 +33,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     correlated_s: float = 3.0  # suspicions this close together are one event
     early_ready_s: float = 30.0  # it said ready and may take so long to its first output
     drain_s: float = 60.0  # a limit that will be reached within so long is one that is reached
+    again_s: float = 600.0  # a trouble that is back sooner after a restart for it is one that a restart does not help
     flap_s: float = 120.0  # `flaps` changes between good and bad within so long are one trouble
     canary_s: float = 10.0  # a correlated suspicion that lasted this long may be tried out on one child
     factor_ease_s: float = 10.0  # the local-health factor falls by one after so many clean seconds

@@ -115,7 +115,7 @@ STATE = AccountState(
     account="main", version=1, positions=(), cash=Decimal(10_000), equity=Decimal(10_000), unrealised=Decimal(0),
     day_start_equity=Decimal(10_000), unknown=(), fills=0, reconciled=True, at_ns=0,
 )  # fmt: skip
-RECONCILED = Reconciled(account="main", ok=True, differences=(), at_ns=0)
+RECONCILED = Reconciled(account="main", ok=True, differences=(), at_ns=round(NOW_S * 1e9))
 FEED = FeedState(venue="binanceusdm", symbol="BTC/USDT:USDT", status=FeedStatus.LIVE, reason="", since_ns=0, age_s=0.1)
 WITNESSES: list[Message] = [LIMITS, STATE, FEED]  # these speak once a second
 
@@ -198,6 +198,23 @@ def test_a_witness_that_falls_silent_is_noticed_by_the_second(silent: Message) -
     ctx.offset_s = 3.1
     give(brain, ctx, *(word for word in WITNESSES if word is not silent))
     assert said(give(brain, ctx, SecondPassed()))[-1] is Mode.REDUCE_ONLY
+
+
+def test_a_comparison_with_the_venue_older_than_three_minutes_is_none() -> None:
+    brain, ctx = a_running_brain()
+    for at_s, mode in ((179.0, Mode.RUN), (181.0, Mode.REDUCE_ONLY)):
+        ctx.offset_s = at_s
+        give(brain, ctx, *WITNESSES)
+        assert said(give(brain, ctx, SecondPassed()))[-1] is mode
+    assert said(give(brain, ctx, RECONCILED)) == [Mode.RUN]
+
+
+@pytest.mark.parametrize(("old_s", "modes"), [(0.0, [Mode.RUN]), (179.0, [Mode.RUN]), (181.0, []), (-181.0, [])])
+def test_a_comparison_that_is_recalled_is_as_old_as_it_says_whatever_run_it_was_of(
+    old_s: float, modes: list[Mode]
+) -> None:
+    brain, ctx = a_brain(replace(RECONCILED, at_ns=round((NOW_S - old_s) * 1e9)), recovery_s=0.0)
+    assert said(give(brain, ctx, *WITNESSES)) == modes
 
 
 def test_it_says_the_mode_every_second_by_its_own_timer() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -96,6 +98,17 @@ def test_the_first_trigger_counts_and_survives_as_a_file(tmp_path: Path) -> None
     assert (second.state, second.who, second.reason) == (EssState.TRIGGERED, "alice", "day loss")
     assert read_latch(tmp_path) == second
     assert path_of(tmp_path).stat().st_mode & 0o077 == 0
+
+
+def test_a_second_trigger_waits_for_nobody(tmp_path: Path) -> None:
+    """An emergency stop that was stopped while it wrote the latch holds the mutex."""
+    trigger(tmp_path, "alice", "day loss")
+    with (tmp_path / "state" / "ess.mutex").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        again = threading.Thread(target=trigger, args=(tmp_path, "bob", "another reason"), daemon=True)
+        again.start()
+        again.join(10.0)
+        assert not again.is_alive()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"state":"HAPPY"}', b"\xff\xfe", b"[]"])
@@ -250,6 +263,84 @@ def test_an_unreachable_venue_is_asked_for_ever_and_a_second_program_steps_back(
         assert running.wait(10) == 0
 
 
+def holds(home: Path, pid: int) -> Callable[[], bool]:
+    path = home / "run" / "ess.lock"
+    return lambda: path.exists() and path.read_text().strip() == str(pid)
+
+
+@pytest.mark.process
+def test_an_emergency_stop_that_was_stopped_is_asked_to_go_on_and_does_the_work(
+    tmp_path: Path, served: Venue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    settings(home, served.url)
+    account = Account(served)
+    running = program(home)
+    try:
+        until(holds(home, running.pid), "lock")
+        os.kill(running.pid, signal.SIGSTOP)
+        trigger(home, "test", "drill")
+        assert run_foreground(home, timeout_s=60).state is EssState.LOCKED
+        assert account.open() == (0, Decimal(0))
+        assert running.poll() is None, "it needed no ending"
+        assert "asked to go on (SIGCONT)" in capsys.readouterr().out
+    finally:
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait(10)
+
+
+HANGS = """
+import sys, time
+from pathlib import Path
+from supervisor.runtime.locks import Lock
+held = Lock(Path(sys.argv[1]) / "run" / "ess.lock")
+time.sleep(600)
+"""
+
+
+@pytest.mark.process
+def test_an_emergency_stop_that_hangs_is_ended_and_the_foreground_does_its_work(
+    tmp_path: Path, served: Venue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It held the lock, so the foreground only watched until its time was over, and nothing was flattened."""
+    home = tmp_path / "home"
+    settings(home, served.url)
+    account = Account(served)
+    hanging = subprocess.Popen([sys.executable, "-c", HANGS, str(home)], start_new_session=True)
+    try:
+        until(holds(home, hanging.pid), "lock")
+        trigger(home, "test", "drill")
+        began = time.monotonic()
+        assert run_foreground(home, timeout_s=60).state is EssState.LOCKED
+        assert time.monotonic() - began > 2 * ess.STUCK_S
+        assert account.open() == (0, Decimal(0))
+        assert hanging.wait(10) == -signal.SIGKILL
+        said = capsys.readouterr().out
+        steps = ("asked to go on (SIGCONT)", "ended (SIGKILL)", "working here, in the foreground")
+        assert [said.count(step) for step in steps] == [1, 1, 1]
+    finally:
+        hanging.kill()
+        hanging.wait(10)
+
+
+@pytest.mark.process
+def test_an_emergency_stop_that_waits_for_a_venue_it_cannot_reach_is_alive_and_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    (home / "run").mkdir(parents=True)
+    running = program(home)
+    try:
+        until(holds(home, running.pid), "lock")
+        trigger(home, "test", "drill")
+        assert run_foreground(home, timeout_s=4 * ess.STUCK_S).state is not EssState.LOCKED
+        assert holds(home, running.pid)()
+        assert capsys.readouterr().out == ""
+    finally:
+        running.terminate()
+        assert running.wait(10) == 0
+
+
 def test_two_accounts_at_one_venue_are_both_stopped(tmp_path: Path) -> None:
     class Seen:
         def __init__(self, entry: dict[str, Any]) -> None:
@@ -267,7 +358,7 @@ def test_two_accounts_at_one_venue_are_both_stopped(tmp_path: Path) -> None:
 
     made: list[Seen] = []
 
-    def opened(entry: dict[str, Any]) -> Seen:
+    def opened(entry: dict[str, Any], beat: Callable[[], None]) -> Seen:
         made.append(Seen(entry))
         return made[-1]
 

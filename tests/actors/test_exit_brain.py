@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.exit_brain import BARE_S, ExitBrain
-from actors.messages.control import Alert, SecondPassed
+from actors.messages.control import Alert, ExitsGuarded, SecondPassed
 from actors.messages.market import Tick
 from actors.messages.orders import (
     CancelIntent,
@@ -92,8 +92,9 @@ class Desk:
         return said
 
     def pass_s(self, seconds: float) -> list[Message]:
+        """What it says by the second, besides that it lives."""
         self.ctx.offset_s += seconds
-        return self.give(SecondPassed())
+        return [word for word in self.give(SecondPassed()) if not isinstance(word, ExitsGuarded)]
 
     def tick(self, bid: float, ask: float) -> list[Message]:
         word = Tick(
@@ -215,6 +216,16 @@ def test_a_second_fill_cancels_and_asks_anew_only_when_the_end_of_the_old_leg_is
     assert after_stop[OrderKind.STOP_MARKET].quantity == D("0.002")
     assert after_stop[OrderKind.STOP_MARKET].intent_id.endswith(":stop:3")
     assert orders(desk.tell(cancelled(take)))[OrderKind.TAKE_PROFIT_MARKET].quantity == D("0.002")
+
+
+def test_every_second_it_says_that_it_lives_with_and_without_a_position() -> None:
+    idle, (busy, *_) = Desk(), protected()
+    for desk in (idle, busy):
+        for _ in range(3):
+            desk.ctx.offset_s += 1.0
+            word = desk.ctx.next(0.0)
+            assert isinstance(word, SecondPassed)
+            assert ExitsGuarded(account="main") in desk.give(word)
 
 
 def test_when_the_stop_was_filled_the_other_leg_is_cancelled_once() -> None:

@@ -22,6 +22,8 @@ from actors.messages.orders import OrderDenied, OrderFilled, OrderIntent, OrderK
 from actors.messages.signals import SignalCount
 from actors.meter import Meter, Slots
 from actors.rules import gateway as rules
+from actors.rules.orders import Refused
+from actors.rules.risk_gate import Code
 from actors.venues.http_port import CannotListen, HttpPort, open
 from actors.venues.words import PortFailed
 from supervisor.message import Message
@@ -106,6 +108,8 @@ def test_every_series_exists_before_the_first_event() -> None:
         assert of(found, "qt_signals_total", venue=venue, symbol=symbol, action="BUY") == 0
     for name in ("qt_orders_total", "qt_fills_total", "qt_orders_denied_total"):
         assert of(found, name, account="main") == 0
+    for code in (*Code, *Refused):  # `increase(qt_denials_total[5m])` does not see a series' first step from nothing
+        assert of(found, "qt_denials_total", account="main", code=str(code)) == 0
     assert of(found, "qt_child_up", child="feed") == 0
     assert of(found, "qt_child_restarts_total", child="feed") == 0
     assert sum(of(found, "qt_verdict", unit="feed", verdict=str(kind)) for kind in VerdictKind) == 0
@@ -172,8 +176,8 @@ def test_unknown_equity_is_nan_and_never_the_last_number() -> None:
 
 
 def test_labels_are_bounded_and_the_refused_ones_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = Slots(INSTRUMENTS, [])
     monkeypatch.setattr("actors.meter.MOST_SERIES", 3)
-    slots = Slots(INSTRUMENTS, ["main"])
     for n in range(5):
         slots.add(slots.denials, ("main", f"CODE{n}"))
     slots.add(slots.denials, ("main", "CODE0"))

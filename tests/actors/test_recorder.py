@@ -15,7 +15,7 @@ from actors.messages.control import Alert, SecondPassed, StopServer
 from actors.messages.market import CrossReading, FeedReport, ReplayFinished, Stale, Unavailable, Value
 from actors.messages.orders import OrderDenied, OrderFilled, OrderIntent, OrderKind, OrderSubmitted, Side
 from actors.messages.signals import SignalCount
-from actors.recorder import QUIET_S, SETTLE_S, Recorder, TimeIsUp, WriteFailed
+from actors.recorder import QUIET_S, SETTLE_S, FormerWords, Recorder, TimeIsUp, WriteFailed
 from actors.rules.report import Tally
 from supervisor.message import SCHEMA, Envelope, Message, Provenance
 from tests.actors.recorded import RecordedContext, give, start
@@ -32,8 +32,8 @@ def report(**changes: Any) -> FeedReport:
     return FeedReport(**{**fields, **changes})
 
 
-def finished(frames: int = 10) -> ReplayFinished:
-    return ReplayFinished(frames={SPOT: frames}, first_ns=0, last_ns=60_000_000_000, wall_s=6.0)
+def finished(frames: int = 10, started_ns: int = 0) -> ReplayFinished:
+    return ReplayFinished(frames={SPOT: frames}, first_ns=0, last_ns=60_000_000_000, wall_s=6.0, started_ns=started_ns)
 
 
 def denied(code: str) -> OrderDenied:
@@ -43,12 +43,12 @@ def denied(code: str) -> OrderDenied:
 
 
 class WiredContext(RecordedContext):
-    """Also has an envelope: its sender's incarnation is set by the test."""
+    """Also has an envelope: when it was sent is set by the test."""
 
-    sender_incarnation = 1
+    sent_ns = 1
 
     def envelope(self) -> Envelope:
-        return Envelope(SCHEMA, "sender", self.sender_incarnation, 1, 1, 1, Provenance.REPLAY, "", "", None)
+        return Envelope(SCHEMA, "sender", 1, 1, 1, self.sent_ns, Provenance.REPLAY, "", "", None)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_without_the_players_word_a_full_count_ends_nothing(
 
 
 def test_the_time_given_by_for_stops_the_server(recorder: Callable[..., Recorder], ctx: WiredContext) -> None:
-    actor = recorder(for_s=30.0)
+    actor = recorder(ends=(1_000.0, 30.0))
     ctx.offset_s += 29.0
     assert not isinstance(due(ctx), TimeIsUp)
     ctx.offset_s += 2.0
@@ -247,6 +247,18 @@ def test_the_time_given_by_for_stops_the_server(recorder: Callable[..., Recorder
     give(actor, ctx, *(word for word in (due(ctx), due(ctx)) if word is not None))
 
     assert len(stops(ctx)) == 1
+
+
+@pytest.mark.parametrize(("restarted_after_s", "left_s"), [(20.0, 10.0), (29.9, 0.1), (31.0, 0.0)])
+def test_a_restarted_recorder_has_only_the_rest_of_the_time_given_by_for(
+    recorder: Callable[..., Recorder], ctx: WiredContext, restarted_after_s: float, left_s: float
+) -> None:
+    ctx.offset_s = restarted_after_s
+    actor = recorder(ends=(1_000.0, 30.0))
+    ctx.offset_s += left_s + 0.01
+    give(actor, ctx, *(word for word in (due(ctx), due(ctx)) if word is not None))
+
+    assert [word.reason for _, word in ctx.sent if isinstance(word, StopServer)] == ["ran for 30 s"]
 
 
 def due(ctx: WiredContext) -> Message | None:
@@ -267,8 +279,8 @@ def test_a_stop_from_outside_writes_the_newest_counts(
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_time_that_is_none_is_refused(recorder: Callable[..., Recorder], wrong: float) -> None:
-    with pytest.raises(ValueError, match="for_s"):
-        recorder(for_s=wrong)
+    with pytest.raises(ValueError, match="recorder ends"):
+        recorder(ends=(1_000.0, wrong))
 
 
 def test_the_last_known_basis_stays_when_the_recording_is_over_and_its_legs_are_stale() -> None:
@@ -298,9 +310,10 @@ def filled(number: int) -> OrderFilled:
 
 def test_a_restarted_recorder_counts_orders_fills_and_denials_from_the_record(tmp_path: Path) -> None:
     history = (submitted(1), filled(1), submitted(2), denied("DAY_LOSS"))
+    none_former = FormerWords(started_ns=0, counts={})
     documents = []
     for past, present in ((history, ()), ((), history)):
-        actor, ctx = Recorder(), WiredContext("recorder", past)
+        actor, ctx = Recorder(), WiredContext("recorder", (none_former, *past))
         start(actor, ctx, home=str(tmp_path), mode="sim")
         give(actor, ctx, *present)
         actor.terminate("asked")
@@ -320,17 +333,47 @@ def test_the_digest_changes_with_the_order_of_decisions_and_the_books_digest_doe
     assert one.books_digest() == other.books_digest()
 
 
-@pytest.mark.parametrize(("incarnation", "ends"), [(1, False), (2, True)])
-def test_the_end_of_a_recording_is_remembered_within_a_run_and_not_from_an_earlier_one(
-    tmp_path: Path, incarnation: int, ends: bool
+@pytest.mark.parametrize(
+    ("mode", "of_run_ns", "ends"), [("replay", 7, True), ("replay", 6, False), ("replay", 0, False), ("sim", 7, False)]
+)
+@pytest.mark.parametrize("recalled", [True, False])
+def test_the_end_of_a_recording_ends_the_run_that_played_it_and_no_later_one_whatever_life_this_is(
+    tmp_path: Path, mode: str, of_run_ns: int, ends: bool, recalled: bool
 ) -> None:
-    actor, ctx = Recorder(), WiredContext("recorder", (finished(),))
-    ctx.stopped_at, ctx.incarnation = 1_000.0, incarnation
-    start(actor, ctx, home=str(tmp_path), mode="replay")
-    give(actor, ctx, report())
+    """Incarnations go on over `qt up`: a sim run in a home where a replay had ended stopped after 5 s of silence."""
+    end = finished(started_ns=of_run_ns)
+    actor, ctx = Recorder(), WiredContext("recorder", (end,) if recalled else ())
+    ctx.stopped_at, ctx.incarnation = 1_000.0, 2
+    start(actor, ctx, home=str(tmp_path), mode=mode, started_ns=7)
+    give(actor, ctx, report(), *(() if recalled else (end,)))
     after(actor, ctx, 1.0)
     after(actor, ctx, SETTLE_S)
+    after(actor, ctx, QUIET_S)
     assert bool(stops(ctx)) is ends
+
+
+def counts(actor: Recorder, ctx: WiredContext, home: Path) -> tuple[int, int, dict[str, int]]:
+    actor.terminate("asked")
+    ctx.release()
+    said = json.loads((home / "reports" / "report.json").read_text())
+    return said["orders"], said["fills"], said["denials"]
+
+
+def test_the_report_counts_the_words_of_this_launch_alone_over_every_restart_of_the_recorder(tmp_path: Path) -> None:
+    actor, ctx = Recorder(), WiredContext("recorder", (submitted(1), filled(1), denied("DAY_LOSS")))
+    start(actor, ctx, home=str(tmp_path), mode="sim", started_ns=100)
+    ctx.sent_ns = 99  # left over: nobody had handled it when the former run ended
+    give(actor, ctx, submitted(2))
+    ctx.sent_ns = 101
+    give(actor, ctx, submitted(3), filled(3))
+    assert counts(actor, ctx, tmp_path) == (1, 1, {})
+
+    heard = (*ctx.history, submitted(2), submitted(3), filled(3))
+    again, later = Recorder(), WiredContext("recorder", (*ctx.published, *heard))
+    later.sent_ns = 102
+    start(again, later, home=str(tmp_path), mode="sim", started_ns=100)
+    give(again, later, denied("DATA_GAP"))
+    assert counts(again, later, tmp_path) == (1, 1, {"DATA_GAP": 1})
 
 
 def test_an_incomplete_recording_is_an_alert(recorder: Callable[..., Recorder], ctx: WiredContext) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from actors.latch import Latch, write_latch
 from actors.messages.account import AccountState, Position, Reconciled
-from actors.messages.control import EssState, Mode, RiskLimits, TradingMode
+from actors.messages.control import EssState, ExitsGuarded, Mode, RiskLimits, TradingMode
 from actors.messages.market import CrossReading, FeedState, FeedStatus, Stale, Tick, Unavailable, Value
 from actors.messages.orders import (
     CancelApproved,
@@ -84,9 +84,9 @@ GREEN = Snapshot(
     terms=Terms(min_confidence=0.5),
     instrument=STEPS,
     ess=EssState.INACTIVE,
-    mode=MODE, mode_age_s=0.5, limits=LIMITS, limits_age_s=0.5, account=ACCOUNT, account_age_s=0.5,
-    reconciled=True, reconciled_age_s=30.0, feed=FEED, feed_age_s=0.5, bid=Decimal("49999.9"), ask=Decimal(50000),
-    book_age_s=0.1, divergence=Value(value=3.0, age_s=0.2), divergence_age_s=0.3,
+    mode=MODE, mode_age_s=0.5, limits=LIMITS, limits_age_s=0.5, exits_age_s=0.5, account=ACCOUNT,
+    account_age_s=0.5, reconciled=True, reconciled_age_s=30.0, feed=FEED, feed_age_s=0.5, bid=Decimal("49999.9"),
+    ask=Decimal(50000), book_age_s=0.1, divergence=Value(value=3.0, age_s=0.2), divergence_age_s=0.3,
 )  # fmt: skip
 
 
@@ -139,6 +139,9 @@ ROWS: list[tuple[Code, dict[str, Any], dict[str, Any]]] = [
     (Code.LIMITS_UNKNOWN, {}, {"limits_age_s": 3.1}),
     (Code.LIMITS_UNKNOWN, {}, limits(valid_until_ns=NOW_NS - 1)),
     (Code.RISK_HALTED, {}, limits(multiplier=Decimal(0), reason="equity is unknown")),
+    (Code.EXITS_UNKNOWN, {}, {"exits_age_s": float("inf")}),
+    (Code.EXITS_UNKNOWN, {}, {"exits_age_s": 3.1}),
+    (Code.EXITS_UNKNOWN, {}, {"exits_age_s": float("nan")}),
     (Code.SNAPSHOT_STALE, {}, {"account": None}),
     (Code.SNAPSHOT_STALE, {}, {"account_age_s": 3.1}),
     (Code.NOT_RECONCILED, {}, {"reconciled": None}),
@@ -223,6 +226,7 @@ def test_a_green_entry_passes_and_every_code_has_a_row() -> None:
     ("of_intent", "of_snapshot"),
     [
         ({}, {"mode_age_s": 3.0, "limits_age_s": 3.0, "account_age_s": 3.0, "feed_age_s": 3.0, "book_age_s": 3.0}),
+        ({}, {"exits_age_s": 3.0}),
         ({}, {"divergence": Value(value=50.0, age_s=2.0), "divergence_age_s": 1.0}),
         ({"quantity": Decimal("0.020"), "stop_price": Decimal("49950")}, {}),
         ({}, {"orders_last_minute": 29}),
@@ -255,6 +259,7 @@ bad_news = st.fixed_dictionaries(
         "mode": st.sampled_from([None, *(replace(MODE, mode=m) for m in Mode)]),
         "mode_age_s": st.sampled_from([0.0, 99.0]),
         "limits": st.sampled_from([None, replace(LIMITS, multiplier=Decimal(0)), replace(LIMITS, max_positions=0)]),
+        "exits_age_s": st.sampled_from([0.0, float("inf")]),
         "account": st.sampled_from([None, replace(ACCOUNT, equity=None), replace(ACCOUNT, equity=Decimal(1))]),
         "account_age_s": st.sampled_from([0.0, 99.0]),
         "reconciled": st.sampled_from([None, False, True]),
@@ -364,13 +369,14 @@ def a_reading(base: str = "BTC") -> CrossReading:
 
 
 RECONCILED = Reconciled(account="main", ok=True, differences=(), at_ns=NOW_NS)
+EXITS = ExitsGuarded(account="main")
 
 
 def green_words(**of_limits: Any) -> list[Message]:
     far = NOW_NS + 10**15
     return [
-        replace(LIMITS, valid_until_ns=far, **of_limits), replace(MODE, valid_until_ns=far), ACCOUNT, RECONCILED,
-        FEED, replace(FEED, symbol=ETH), a_tick(), a_tick(ETH), a_reading(), a_reading("ETH"),
+        replace(LIMITS, valid_until_ns=far, **of_limits), replace(MODE, valid_until_ns=far), EXITS, ACCOUNT,
+        RECONCILED, FEED, replace(FEED, symbol=ETH), a_tick(), a_tick(ETH), a_reading(), a_reading("ETH"),
     ]  # fmt: skip
 
 
@@ -431,6 +437,7 @@ def test_a_gate_that_has_heard_nothing_denies_entries_and_passes_exits_and_cance
     [
         ("TradingMode", Code.MODE_UNKNOWN),
         ("RiskLimits", Code.LIMITS_UNKNOWN),
+        ("ExitsGuarded", Code.EXITS_UNKNOWN),
         ("AccountState", Code.SNAPSHOT_STALE),
         ("FeedState", Code.DATA_STALE),
         ("Tick", Code.DATA_STALE),
@@ -444,6 +451,28 @@ def test_who_falls_silent_for_more_than_three_seconds_closes_the_gate(silent: st
     (said,) = give(gate, ctx, an_intent(expires_ns=NOW_NS + 10**12))
     assert isinstance(said, OrderDenied)
     assert said.code == code
+
+
+def test_while_no_exit_brain_lives_nobody_enters_and_exits_pass() -> None:
+    """Trading is halted while a safety child is not ready: entries were approved that nobody would have protected."""
+    words = [word for word in green_words() if word is not EXITS]
+    gate, ctx = a_gate(a_fill(an_intent(intent_id="old")), words=[*words, replace(EXITS, account="other")])
+    entry, leave = give(gate, ctx, an_intent(), an_exit())
+    assert isinstance(entry, OrderDenied)
+    assert entry.code == Code.EXITS_UNKNOWN
+    assert isinstance(leave, OrderApproved)
+    more = an_intent(intent_id="momentum:s2", signal_id="s2")
+    assert isinstance(give(gate, ctx, EXITS, more)[0], OrderApproved)
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "passes"), [(NOW_NS, True), (NOW_NS - 179 * 10**9, True), (NOW_NS - 181 * 10**9, False), (0, False)]
+)
+def test_a_comparison_with_the_venue_that_is_recalled_is_as_old_as_it_says(at_ns: int, passes: bool) -> None:
+    words = [word for word in green_words() if word is not RECONCILED]
+    gate, ctx = a_gate(replace(RECONCILED, at_ns=at_ns), words=words)
+    (said,) = give(gate, ctx, an_intent())
+    assert (said.code if isinstance(said, OrderDenied) else None) == (None if passes else Code.NOT_RECONCILED)
 
 
 @pytest.mark.parametrize("status", [status for status in FeedStatus if status is not FeedStatus.LIVE])

@@ -10,7 +10,8 @@ from benchmarks.verdicts import baselines, rejudge
 from benchmarks.verdicts.baselines import Accrual, Seen
 from benchmarks.verdicts.scenario import Deed
 from supervisor.evidence.record import Anything, Began, Judged, Looked, Tick
-from supervisor.verdict import ActorSample, Evidence, Look, Ping
+from supervisor.verdict import ActorSample, CheckResult, Evidence, Look, Ping
+from supervisor.verdict.correlation import COSTLY
 from supervisor.verdict.judge import judge
 from supervisor.words import State, VerdictKind
 
@@ -95,11 +96,38 @@ def test_unshaken_frames_stay_as_they_are_and_the_same_seed_shakes_alike() -> No
     assert len(list(rejudge.shake(frames, 3))) < len(frames)
 
 
+def test_who_is_only_suspicious_is_compared_with_the_others_as_in_the_root() -> None:
+    frames: list[Anything] = [Began(at=0.0, wall=0.0, children=("a", "b"))]
+    for tick in range(100, 110):
+        at = tick / 10
+        frames.append(Tick(due=at, now=at))
+        for name in ("a", "b"):
+            red = CheckResult(child=name, kind="tcp", target="127.0.0.1:1", ok=False, at=at, failures=3)
+            evidence = Evidence(name=name, state=State.READY, incarnation=1, pid=7, checks=(red,))
+            frames.append(Looked(name=name, look=Look(at=at, incarnation=1)))
+            frames.append(Judged(at=at, evidence=evidence, verdict=judge(evidence, at)))
+    again = list(rejudge.judged_again(frames))
+    assert {(one.verdict.kind, one.verdict.cause) for one in again} == {(VerdictKind.CHECK_FAULT, "many checks")}
+
+
+def test_an_end_between_two_ticks_is_judged_by_itself() -> None:
+    frames = recording(5)
+    last = frames[-1]
+    assert isinstance(last, Judged)
+    at = last.at + 0.05
+    evidence = Evidence(name="worker", state=State.STOPPED, incarnation=1)
+    again = list(rejudge.judged_again([*frames, Judged(at=at, evidence=evidence, verdict=judge(evidence, at))]))
+    assert [(one.at, one.verdict.kind) for one in again[-2:]] == [
+        (last.at, VerdictKind.HEALTHY),
+        (at, VerdictKind.STOPPED),
+    ]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_healthy_child_is_convicted_on_no_worse_day(seed: int) -> None:
     again = list(rejudge.judged_again(rejudge.shake(recording(120), seed)))
     assert len(again) > 800
-    assert not [one for one in again if one.verdict.action in rejudge.COSTLY]
+    assert not [one for one in again if one.verdict.action in COSTLY]
     assert {one.verdict.kind for one in again} <= {
         VerdictKind.HEALTHY,
         VerdictKind.BUSY,

@@ -45,4 +45,6 @@ def test_the_page_names_gates_judges_and_each_run_that_was_not_right() -> None:
     page = "\n".join(picture.markdown(written()))
     assert "| final verdict right | 0.667 | 0.95 | **fails** |" in page
     assert "| liveness probe (k8s) | 33.3% | 1 of 3 | 1 of 1 |" in page
+    assert "| HUNG | 2 | 5.00 | 5.00 | 5.00 | 5.00 |" in page
+    assert "python -m benchmarks.overhead" in page
     assert "* C02 seed 0 at idle: believed BUSY, true is HUNG" in page

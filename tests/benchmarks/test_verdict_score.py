@@ -11,9 +11,10 @@ import pytest
 from benchmarks.verdicts import score
 from benchmarks.verdicts.pieces import CROWD, OTHERS, worker
 from benchmarks.verdicts.scenario import Deed, Scenario, Truth
-from benchmarks.verdicts.story import Marks, Outcome, outcome
+from benchmarks.verdicts.story import Marks, Outcome, explained, outcome
 from supervisor.events import Cause, SupervisionKind, supervision
 from supervisor.evidence.record import Anything, Exited, Happened, Judged
+from supervisor.spec import Backoff
 from supervisor.verdict import Action, Evidence, Verdict
 from supervisor.words import ExitKind, ExitReason, State, VerdictKind
 
@@ -50,7 +51,7 @@ def told(frames: Sequence[Anything], kind: VerdictKind, action: Deed = Deed.REST
 
 
 HUNG = judged(15.0, K.HUNG, "actor-stuck", action=Action.KILL)
-CURED = [
+CURED: list[Anything] = [
     judged(5.0, K.HEALTHY),
     judged(13.0, K.BUSY, "long-message"),
     HUNG,
@@ -110,6 +111,70 @@ def test_a_life_that_was_ended_without_need_is_a_false_restart() -> None:
 )
 def test_what_was_done_is_told_by_its_cost(frames: list[Anything], deed: Deed) -> None:
     assert told(frames, K.HUNG).deed is deed
+
+
+@pytest.mark.parametrize(("starts", "deed"), [(0, Deed.GATE), (9, Deed.GATE), (10, Deed.RESTART)])
+def test_a_gate_is_booked_where_no_more_starts_followed_than_the_waits_of_the_child_explain(
+    starts: int, deed: Deed
+) -> None:
+    frames: list[Anything] = [judged(12, K.UPSTREAM, action=Action.GATE)]
+    frames += [happened(12.5 + number, SupervisionKind.STARTING, incarnation=2 + number) for number in range(starts)]
+    assert told(frames, K.UPSTREAM, Deed.GATE).deed is deed
+
+
+def test_a_start_before_the_advice_or_after_the_repair_speaks_against_no_gate() -> None:
+    before: list[Anything] = [happened(11.0 + number / 100, SupervisionKind.STARTING) for number in range(20)]
+    assert told([*before, judged(12, K.UPSTREAM, action=Action.GATE)], K.UPSTREAM, Deed.GATE).deed is Deed.GATE
+
+
+@pytest.mark.parametrize(
+    ("within_s", "backoff", "most"),
+    [
+        (0.0, Backoff(), 1),
+        (0.2, Backoff(), 2),
+        (60.0, Backoff(), 11),
+        (120.0, Backoff(), 16),
+        (60.0, Backoff(initial_s=10.0, factor=1.0, cap_s=10.0), 31),
+    ],
+)
+def test_the_waits_of_a_backoff_explain_one_start_and_one_for_each_wait(
+    within_s: float, backoff: Backoff, most: int
+) -> None:
+    assert explained(within_s, backoff) == most
+
+
+def test_what_was_wrongly_believed_of_a_bystander_is_a_mistake_with_its_length() -> None:
+    beside = [
+        judged(9, K.UPSTREAM, "refused", name="bystander"),  # true of what was before
+        judged(12, K.HEALTHY, name="bystander"),
+        judged(20, K.HUNG, "actor-stuck", name="other"),
+        judged(22, K.DEGRADED, "partial", name="other"),
+        judged(23, K.BUSY, name="other"),
+        judged(30, K.HUNG, name="other"),
+        judged(31, K.HEALTHY, name="other"),
+    ]
+    found = told(sorted([*CURED[:3], *beside], key=lambda frame: getattr(frame, "at", 0.0)), K.HUNG)
+    assert (found.mistakes, found.mistaken_s, found.bystanders, found.disturbed) == (2, 4.0, 2, ())
+    figures = score.score([found]).service
+    assert figures.unit_hours == pytest.approx(3 * 30 / 3600)
+    assert figures.recurrence_h == pytest.approx(2 * 30 / 3600 / 2)
+    assert figures.query_accuracy == pytest.approx(1 - 4 / 60)
+
+
+def test_false_restarts_are_told_by_the_hour_and_without_mistakes_there_is_no_recurrence() -> None:
+    figures = score.score([told(CURED, K.HEALTHY, Deed.NOTHING)]).service
+    assert figures.false_restarts_per_unit_hour == pytest.approx(1 / (3 * 30 / 3600))
+    assert (figures.recurrence_h, figures.query_accuracy) == (None, 1.0)
+    assert score.score([]).service == score.Service()
+
+
+def test_latencies_are_told_for_each_cause_with_their_percentiles() -> None:
+    runs = [run(K.HUNG, "HUNG", cause="actor-stuck", right_s=float(n)) for n in range(1, 101)]
+    figures = score.score([*runs, run(K.UPSTREAM, "UPSTREAM", cause="refused", right_s=2.0), run(K.BUSY, "BUSY")])
+    assert list(figures.to_verdict) == ["HUNG.actor-stuck", "UPSTREAM.refused"]
+    one = figures.to_verdict["HUNG.actor-stuck"]
+    assert (one.n, one.median_s, one.p95_s, one.p99_s, one.most_s) == (100, 50.5, 96.0, 100.0, 100.0)
+    assert score.OVERHEAD in score.lines(figures)
 
 
 def run(truth: VerdictKind, final: str, **more: Any) -> Outcome:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.secrets import SecretError, read
+from supervisor.evidence import crash
 
 
 def test_the_environment_wins_over_file_and_credentials(tmp_path: Path) -> None:
@@ -41,6 +42,13 @@ def test_a_badly_kept_secret_is_refused_without_showing_it(
     with pytest.raises(SecretError, match=sentence) as caught:
         read("QT_KEY", {"QT_KEY_FILE": str(file)})
     assert "xxx" not in str(caught.value)
+
+
+def test_a_secret_that_is_missing_parks_its_reader_at_once() -> None:
+    """It was started three times over, although nobody can have put the key there in between."""
+    with pytest.raises(SecretError) as caught:
+        read("QT_KEY", {})
+    assert not crash.record(caught.value, phase="init", roots=()).retryable
 
 
 def test_a_missing_secret_names_the_places_that_were_searched() -> None:

@@ -46,9 +46,9 @@ def verdicts(house: House, name: str) -> list[dict[str, Any]]:
 
 
 def test_the_same_death_three_times_is_parked_and_why_shows_the_stack(ward: House) -> None:
-    ward.until(lambda: ward.child("bridge")["state"] == "quarantined", "bridge is parked")
+    ward.until(lambda: ward.child("bridge").get("state") == "quarantined", "bridge is parked")
     assert ward.child("bridge")["incarnation"] == 3
-    ward.until(lambda: ward.child("bridge")["verdict"] == "CRASH_LOOP", "the verdict")
+    ward.until(lambda: ward.child("bridge").get("verdict") == "CRASH_LOOP", "the verdict")
     why = qt(ward.home, "why", "bridge")
     assert why.returncode == 0
     assert "CRASH_LOOP" in why.stdout
@@ -58,7 +58,7 @@ def test_the_same_death_three_times_is_parked_and_why_shows_the_stack(ward: Hous
 
 
 def test_a_check_that_asks_the_wrong_port_is_the_checks_fault_and_restarts_nothing(ward: House) -> None:
-    ward.until(lambda: ward.child("served")["verdict"] == "CHECK_FAULT", "the check is found out")
+    ward.until(lambda: ward.child("served").get("verdict") == "CHECK_FAULT", "the check is found out")
     child, why = ward.child("served"), ward.why("served")
     assert "wrong port" in child["cause"] + child["reason"]
     assert why["verdict"]["evidence_against"]
@@ -87,7 +87,7 @@ def test_the_healthy_siblings_never_noticed(ward: House) -> None:
         child = ward.child(name)
         assert (child["incarnation"], child["restarts"]["total"], child["ready"]) == (1, 0, True), name
     for name in ("steady", "calm"):
-        ward.until(lambda name=name: ward.child(name)["verdict"] == "HEALTHY", f"{name} is healthy")  # type: ignore[misc]
+        ward.until(lambda name=name: ward.child(name).get("verdict") == "HEALTHY", f"{name} is healthy")  # type: ignore[misc]
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def answered(house: House) -> set[str]:
 
 
 def test_in_the_real_house_a_check_on_a_wrong_port_is_named_and_restarts_nothing(wounded: House) -> None:
-    wounded.until(lambda: wounded.child("risk_brain")["verdict"] == "CHECK_FAULT", "the check is found out")
+    wounded.until(lambda: wounded.child("risk_brain").get("verdict") == "CHECK_FAULT", "the check is found out")
     child = wounded.child("risk_brain")
     assert (child["cause"], child["ready"], child["incarnation"]) == ("wrong port", True, 1)
     assert wounded.status()["server"]["counts"]["check_faults"] == [["risk_brain", "wrong port", 1]]
@@ -165,7 +165,7 @@ def test_a_stopped_engine_is_seen_as_hung_told_to_continue_and_keeps_its_life(wo
         lambda: [v for v in verdicts(wounded, "ai_engine") if v["verdict"] == "HUNG"], "it is seen to be stopped"
     )
     assert seen[0]["cause"] == "stopped"
-    wounded.until(lambda: wounded.child("ai_engine")["verdict"] == "HEALTHY", "it works again")
+    wounded.until(lambda: wounded.child("ai_engine").get("verdict") == "HEALTHY", "it works again")
     assert wounded.child("ai_engine")["pid"] == pid
     assert wounded.incarnations() == before
 
@@ -173,8 +173,8 @@ def test_a_stopped_engine_is_seen_as_hung_told_to_continue_and_keeps_its_life(wo
 def test_a_venue_that_is_away_is_the_cause_and_nobody_is_restarted_for_it(wounded: House) -> None:
     before = wounded.incarnations()
     assert qt(wounded.home, "venue", "park", "--product", "usdm").returncode == 0
-    wounded.until(lambda: wounded.child("feed:binanceusdm")["verdict"] == "UPSTREAM", "the feed waits for its venue")
-    wounded.until(lambda: wounded.child("execution:main")["verdict"] == "UPSTREAM", "so does execution")
+    wounded.until(lambda: wounded.child("feed:binanceusdm").get("verdict") == "UPSTREAM", "the feed waits for it")
+    wounded.until(lambda: wounded.child("execution:main").get("verdict") == "UPSTREAM", "so does execution")
     assert "503" in wounded.child("execution:main")["reason"]
     with wishing(wounded):
         codes = answered(wounded)
@@ -189,7 +189,7 @@ def test_a_brain_in_a_loop_without_end_is_replaced_and_meanwhile_nobody_may_ente
     before = wounded.incarnations()
     with wishing(wounded):
         (wounded.home / "loop").touch()
-        wounded.until(lambda: wounded.child("ceo_brain")["incarnation"] == 2, "the brain is replaced")
+        wounded.until(lambda: wounded.child("ceo_brain").get("incarnation") == 2, "the brain is replaced")
         assert "MODE_UNKNOWN" in answered(wounded)
     [conviction] = [v for v in verdicts(wounded, "ceo_brain") if v["verdict"] == "HUNG" and v["done"]]
     assert conviction["cause"] == "livelock"
@@ -205,9 +205,9 @@ def test_a_bridge_that_calls_what_does_not_exist_is_parked_alone_and_comes_back_
     before = wounded.incarnations()
     (wounded.home / "broken").touch()
     wounded.kill("alerts", signal.SIGKILL)
-    wounded.until(lambda: wounded.child("alerts")["state"] == "quarantined", "it is parked")
+    wounded.until(lambda: wounded.child("alerts").get("state") == "quarantined", "it is parked")
     assert wounded.child("alerts")["incarnation"] - before["alerts"] <= 3
-    wounded.until(lambda: wounded.child("alerts")["verdict"] == "CRASH_LOOP", "it is a loop")
+    wounded.until(lambda: wounded.child("alerts").get("verdict") == "CRASH_LOOP", "it is a loop")
     assert "AttributeError" in wounded.why("alerts")["last_exit"]["sentence"]
     (wounded.home / "broken").unlink()
     assert qt(wounded.home, "release", "alerts").returncode == 0

@@ -8,16 +8,19 @@ import pickle
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from actors.tree import execution
+from actors.tree import ceo_brain, execution, names, recorder, simulator, tree
 from config.launch import load, save
+from config.settings import CeoBrain
 from ops import prepare, verify
 from ops.prepare import Wishes
 from supervisor.runtime import inspection
-from supervisor.spec import NodeStart, actor
+from supervisor.spec import ChildSpec, NodeStart, SupervisorSpec, actor
 from supervisor.terminal import Refusal, parse_duration
 from tests.ops.fake_root import fake_root
 
@@ -167,7 +170,45 @@ def test_a_launch_survives_the_way_through_its_file(tmp_path: Path) -> None:
     path = save(launch)
     assert load(tmp_path) == launch
     assert path.stat().st_mode & 0o077 == 0
+    assert launch.started_ns > 10**18
+    assert 0 < launch.started_s <= time.monotonic()
     assert (launch.for_s, launch.seed, launch.venue_url) == (90.0, 11, f"http://127.0.0.1:{launch.venue_port}")
+
+
+def arguments(spec: ChildSpec) -> dict[str, Any]:
+    """What the actor of this child is started with."""
+    assert isinstance(spec.start, NodeStart)
+    given: dict[str, Any] = pickle.loads(spec.start.actors[0].arguments)
+    return given
+
+
+def test_what_the_file_says_of_the_recovery_time_is_what_the_ceo_brain_gets(tmp_path: Path) -> None:
+    """In sim and replay it was cut to one second, whatever stood there."""
+    wishes = Wishes(home=str(tmp_path), http_port=0)
+    shipped = prepare.settings(wishes)
+    slow = shipped.model_copy(update={"ceo_brain": CeoBrain(recovery_s=7.0)})
+    assert [arguments(ceo_brain(prepare.launch(wishes, s)))["recovery_s"] for s in (shipped, slow)] == [1.0, 7.0]
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9"])
+def test_every_child_but_the_gateway_itself_has_its_series_from_the_first_scrape(tmp_path: Path, url: str) -> None:
+    wishes = Wishes(home=str(tmp_path), http_port=0, venue_url=url)
+    launch = prepare.launch(wishes, prepare.settings(wishes))
+    assert sorted(names(launch)) == sorted(workers(tree(launch)) - {"gateway"})
+
+
+def workers(supervisor: SupervisorSpec) -> set[str]:
+    found: set[str] = set()
+    for item in supervisor.children:
+        found |= workers(item) if isinstance(item, SupervisorSpec) else {item.id}
+    return found
+
+
+def test_the_recorder_and_the_simulator_know_which_launch_they_serve(tmp_path: Path) -> None:
+    wishes = Wishes(home=str(tmp_path), http_port=0, lasts="90s")
+    launch = prepare.launch(wishes, prepare.settings(wishes))
+    assert arguments(recorder(launch))["started_ns"] == arguments(simulator(launch))["started_ns"] == launch.started_ns
+    assert arguments(recorder(launch))["ends"] == (launch.started_s, 90.0)
 
 
 @pytest.mark.parametrize(

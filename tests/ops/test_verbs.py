@@ -164,6 +164,14 @@ def test_wait_names_who_is_missing_at_the_deadline(qt: Qt, root: FakeRoot) -> No
     assert (code, err) == (3, "qt: not ready after 0.3 s: a is running (reconciling)\n")
 
 
+def test_wait_for_a_name_that_no_child_has_does_not_wait(qt: Qt, root: FakeRoot) -> None:
+    began = time.monotonic()
+    code, _, err = qt("wait", "feed:binanc", "--timeout", "20s")
+    assert (code, err) == (4, "qt: no child is called 'feed:binanc'; did you mean feed:binance?\n")
+    assert time.monotonic() - began < 10
+    assert len(root.asked) == 1
+
+
 def test_down_waits_until_the_lock_is_free(qt: Qt, root: FakeRoot) -> None:
     def end(_: dict[str, Any]) -> dict[str, Any]:
         threading.Timer(0.2, root.close).start()

@@ -55,7 +55,6 @@ def test_a_false_restart_is_booked_once_and_only_after_the_check_was_asked_again
         (Cause.HUNG, ExitReason(kind=ExitKind.HUNG, detail="livelock: it has not turned for 5 s"), "livelock"),
         (Cause.EXIT, ExitReason(kind=ExitKind.CRASHED, code=1), "crashed"),
         (Cause.GROUP, None, "group"),
-        (Cause.ORDER, ExitReason(kind=ExitKind.SHUTDOWN), "order"),
     ],
 )
 def test_a_restart_counts_under_the_cause_a_person_would_name(
@@ -66,6 +65,13 @@ def test_a_restart_counts_under_the_cause_a_person_would_name(
     tally.happened(record, exit)
     tally.happened(record, exit)
     assert tally.document()["restarts"] == [["a", counted, 2]]
+
+
+def test_what_the_judge_has_had_restarted_in_order_counts_under_his_cause_although_the_tree_saw_an_order() -> None:
+    tally = Tally()
+    tally.ordered("a", "memory")
+    tally.ordered("a", "memory")
+    assert tally.document()["restarts"] == [["a", "memory", 2]]
 
 
 def test_the_book_is_bounded() -> None:

@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from benchmarks.verdicts.certificates import certificate
 from benchmarks.verdicts.simulator import Simulator
-from supervisor.evidence import probes
+from supervisor.evidence import probes, selftest
 from supervisor.evidence.checks import Checks
 from supervisor.spec import Check
 from supervisor.verdict import CheckResult
@@ -366,3 +367,84 @@ def test_without_declared_checks_there_is_no_thread() -> None:
     assert threading.active_count() == before
     assert asked.drain() == []
     assert asked.stop()
+
+
+def self_test(kind: str) -> str:
+    async def test() -> str:
+        return await selftest.fault(kind, probes.Processes())
+
+    return asyncio.run(test())
+
+
+@pytest.mark.parametrize("kind", selftest.KINDS)
+def test_a_prober_that_is_in_order_passes_its_self_test_at_once_and_leaves_nothing_behind(kind: str) -> None:
+    self_test(kind)  # what the first loop of a process opens stays open
+    before, begun = len(list(Path("/proc/self/fd").iterdir())), time.monotonic()
+    children = psutil.Process().children()
+
+    assert self_test(kind) == ""
+
+    assert time.monotonic() - begun < 2.0
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert psutil.Process().children() == children
+
+
+@pytest.mark.parametrize("kind", selftest.KINDS)
+@pytest.mark.parametrize("lie", [True, False, None])
+def test_a_prober_that_lies_about_known_targets_is_believed_about_nobody_until_it_tells_the_truth(
+    monkeypatch: pytest.MonkeyPatch, server: tuple[int, int], kind: str, lie: bool | None
+) -> None:
+    pid, port = server
+    target = {"http": f"http://127.0.0.1:{port}/200", "tcp": f"127.0.0.1:{port}", "exec": "true"}[kind]
+    honest, asked = probes.ask, []
+    monkeypatch.setattr(selftest, "AGAIN_S", 0.2)
+
+    async def lies(check: Check, *arguments: Any, **fields: Any) -> probes.Answer:
+        asked.append(check.target)
+        if lie is None:
+            raise TypeError("a slip")
+        return probes.Answer(ok=lie, detail="" if lie else "refused")
+
+    monkeypatch.setattr(probes, "ask", lies)
+    checks = Checks(
+        {"child": (Check(kind=kind, target=target, every_s=0.1),), "need": (Check(kind=kind, target=target),)}
+    )
+    checks.start()
+    try:
+        checks.live("child", pid)
+        checks.live("need", 0)
+        answers = until(checks.drain, 3)
+        assert {(one.child, one.ok, one.reason, one.explained) for one in answers} == {
+            ("child", False, "check broke", True)  # and of the dependency, which we could not ask, nothing is said
+        }
+        known, found = ("bad", "good") if lie else ("good", "bad")
+        assert f"our own {kind} question fails its self-test" in answers[0].detail
+        assert f"known to be {known}, was found {found}" in answers[0].detail
+        assert target not in asked or kind == "exec"
+        monkeypatch.setattr(probes, "ask", honest)
+        end = time.monotonic() + 20
+        while not any(one.ok for one in until(checks.drain, 1)):
+            assert time.monotonic() < end
+    finally:
+        assert checks.stop()
+
+
+def test_each_kind_is_tested_once_before_its_first_question_and_not_again(
+    monkeypatch: pytest.MonkeyPatch, server: tuple[int, int]
+) -> None:
+    pid, port = server
+    held: list[str] = []
+    honest = selftest.fault
+
+    async def counted(kind: str, processes: probes.Processes) -> str:
+        held.append(kind)
+        return await honest(kind, processes)
+
+    monkeypatch.setattr(selftest, "fault", counted)
+    tcp = Check(kind="tcp", target=f"127.0.0.1:{port}", every_s=0.1)
+    web = Check(kind="http", target=f"http://127.0.0.1:{port}/200", every_s=0.1)
+
+    answers = first_answers((tcp, web), pid, count=6)
+
+    assert all(answer.ok for answer in answers)
+    assert sorted(held) == ["http", "tcp"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -213,3 +214,66 @@ def test_a_process_without_a_dump_file_is_not_signalled(tmp_path: Path) -> None:
         child.wait()
     (tmp_path / "left").write_text("old")
     assert crash.ask_dump(child.pid, tmp_path / "left") is False
+
+
+DYING = """
+import ctypes, signal, sys, threading, time
+from pathlib import Path
+from supervisor.evidence import crash
+from toy import broken
+crash.install_dump(Path(sys.argv[1]))
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+if sys.argv[2] == "null":
+    work = threading.Thread(target=broken.outer, args=(lambda: ctypes.string_at(0),))
+    work.start()
+    work.join()
+broken.outer(lambda: signal.raise_signal(int(sys.argv[2])))
+"""
+TOY = """
+def outer(native):
+    inner(native)
+def inner(native):
+    native()
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("how", "number"),
+    [("null", signal.SIGSEGV)]
+    + [(str(int(one)), one) for one in (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)],
+)
+def test_native_code_that_dies_leaves_its_stacks_and_its_innermost_own_frame(
+    tmp_path: Path, how: str, number: signal.Signals
+) -> None:
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "__init__.py").touch()
+    (tmp_path / "toy" / "broken.py").write_text(TOY)
+    path = tmp_path / "stacks"
+    path.write_text(f"{crash.FATAL}of an earlier life\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(HERE.parent.parent)])}
+
+    died = subprocess.run([sys.executable, "-c", DYING, str(path), how], env=environment, check=False, timeout=60)
+    told = crash.fatal(path, phase="steady", roots=[tmp_path / "toy"])
+
+    assert died.returncode == -number  # it dies of it all the same
+    assert told is not None
+    assert (told.frame, told.location) == ("toy.broken:inner", "broken.py:5")
+    assert (told.phase, told.exceptions) == ("steady", ())
+    assert told.traceback.startswith(crash.FATAL)
+    assert told.message.startswith(told.traceback.removeprefix(crash.FATAL).partition("\n")[0])
+    assert "earlier life" not in told.traceback
+
+
+def test_a_dump_without_a_fatal_signal_or_without_a_python_frame_names_no_frame(tmp_path: Path) -> None:
+    path = tmp_path / "stacks"
+    assert crash.fatal(path) is None
+    path.write_text('Thread 0x1 (most recent call first):\n  File "/a.py", line 1 in f\n')  # it was asked for it
+    assert crash.fatal(path) is None
+    path.write_text(
+        f'{crash.FATAL}Aborted\n\nThread 0x2 (most recent call first):\n  File "/a.py", line 1 in f\n\n'
+        "Current thread 0x1 (most recent call first):\n  <no Python frame>\n\n"
+    )
+    told = crash.fatal(path)
+    assert told is not None
+    assert (told.message, told.frame, told.location) == ("Aborted", "", "")

@@ -140,3 +140,17 @@ def told(*exceptions: str, phase: str = "steady", in_hand: str = "") -> ExitReas
 )
 def test_what_no_parser_can_read_is_the_fault_of_whom_it_asked(reason: ExitReason, leans: bool, whose: str) -> None:
     assert told_apart(reason, leans=leans).prior == whose
+
+
+@pytest.mark.parametrize(
+    ("reason", "whose"),
+    [
+        (told("OperationalError"), "upstream"),  # a class that nobody knows: what it needs is down, and explains it
+        (ExitReason(kind=ExitKind.CRASHED, code=1), "upstream"),  # a program says no more than that
+        (told("AttributeError"), "code"),  # one that says something is believed
+        (ExitReason(kind=ExitKind.KILLED, signal=9), ""),  # a kill is no end of its own making
+    ],
+)
+def test_an_end_that_says_nothing_while_what_it_needs_is_down_looks_like_that(reason: ExitReason, whose: str) -> None:
+    assert told_apart(reason, leans=True, down=True).prior == whose
+    assert told_apart(reason, leans=True).prior == ("code" if whose == "code" else "")

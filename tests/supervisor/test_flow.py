@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.verdict.flow import ENOUGH, Link, Shut, Way, first_broken
+from supervisor.plan import ChainLink
+from supervisor.runtime import flowing
+from supervisor.runtime.flowing import Flowing
+from supervisor.verdict.flow import ENOUGH, Broken, Link, Shut, Way, first_broken
 
 W = 10.0
 
@@ -73,3 +76,31 @@ def test_a_gate_is_shut_without_a_cause_from_its_first_no_while_all_is_well_unti
     assert (shut.refused, shut.without_cause_s(700.0)) == (4, 698.0)
     assert shut.after(3, 9, 3.0, well=False).without_cause_s(700.0) == 0.0  # something it waits for is missing
     assert shut.after(4, 9, 3.0, well=True) == Shut(since=3.0, passed=4, refused_then=9)
+
+
+def test_a_change_of_what_is_broken_is_told_once_with_its_reason_and_so_is_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    links: dict[str, Link | None] = {}
+    chain = tuple(ChainLink(child=name) for name in ("feed", "brain"))
+    told = Flowing([chain, chain], {}, 1.0, lambda _: 0)  # in two chains, and one trouble
+    monkeypatch.setattr(told, "_link", lambda one, *_: links[one.child])
+
+    def look(now: float, feed: Link | None, brain: Link | None) -> list[tuple[str, Way, str]]:
+        links.update(feed=feed, brain=brain)
+        return [(broken.name, broken.way, over) for broken, over in told.look(now, {})]
+
+    hole = link("brain", taken=500, given=0, progressed=500)
+    assert look(100.0, FEED, BRAIN) == []
+    assert look(110.0, FEED, hole) == [("brain", Way.BLACK_HOLE, "")]
+    assert look(120.0, FEED, link("brain", taken=700, given=0, progressed=700)) == []  # other numbers, the same trouble
+    assert look(121.0, FEED, BRAIN) == []  # not time for a round
+    assert look(130.0, FEED, BRAIN) == [("brain", Way.BLACK_HOLE, flowing.GOES_ON)]
+    assert look(140.0, FEED, hole) == [("brain", Way.BLACK_HOLE, "")]
+    assert look(150.0, None, hole) == [("brain", Way.BLACK_HOLE, flowing.NOT_KNOWN)]
+    assert look(160.0, FEED, hole) == [("brain", Way.BLACK_HOLE, "")]
+    assert look(170.0, link("feed", given=0), hole) == [
+        ("feed", Way.STALLED, ""),
+        ("brain", Way.BLACK_HOLE, flowing.ANOTHER),
+    ]
+    assert told.found[0] == Broken("feed", Way.STALLED, "feed, the first of the chain, gave nothing in 10 s")

@@ -29,6 +29,7 @@ from supervisor.verdict import (
     judge,
 )
 from supervisor.verdict.causes import CAUSES
+from supervisor.verdict.correlation import Trial
 from supervisor.verdict.evidence import POINTS
 from supervisor.words import CrashRecord, ExitKind, ExitReason, State, VerdictKind
 
@@ -247,6 +248,21 @@ def test_a_starting_child_is_left_alone_within_its_budget(
     verdict = judge(evidence(history, state=state, state_since=NOW - age_s), NOW)
 
     assert (verdict.kind, verdict.cause, verdict.action) == (kind, cause, action), verdict.reason
+
+
+def test_a_start_that_declared_long_work_is_left_alone_until_that_is_over() -> None:
+    history = watched(watched_s=90.0, **QUIET)
+    sample = history.traces[0].sample
+
+    def at(lease_until: float) -> Verdict:
+        said = msgspec.structs.replace(sample, lease_until=lease_until, lease_why="loads the model")
+        told = history.add(Look(at=NOW, incarnation=3, actors=(said,)))
+        return judge(evidence(told, state=State.RUNNING, state_since=NOW - 90.0), NOW)
+
+    leased = at(NOW + 40.0)
+    assert (leased.kind, leased.action) == (VerdictKind.STARTING, Action.NONE)
+    assert "declared long work (loads the model), allowed for 40.0 s yet" in leased.reason
+    assert at(NOW - 1.0).cause == "startup-hang"
 
 
 BUG = ExitReason(
@@ -502,6 +518,35 @@ def test_a_crowd_that_stays_suspect_is_tried_out_on_the_first_accused_alone() ->
     assert {n for n, v in correlate(verdicts, NOW + 11).items() if v.action is Action.KILL} == {"b"}
 
 
+def crowd(at: float, trial: Trial, new_life: Verdict | None, *rest: str) -> dict[str, Action]:
+    """What becomes of the rest of a crowd of three when `b` was tried out at NOW + 11."""
+    verdicts = {name: hung(name, NOW + 0.5) for name in rest}
+    if new_life is not None:
+        verdicts["b"] = new_life
+    return {name: v.action for name, v in correlate(verdicts, at, trial=trial).items() if name in rest}
+
+
+def test_the_result_of_the_one_that_was_tried_out_decides_about_the_others() -> None:
+    trial = Trial("b", NOW + 11)
+    well = msgspec.structs.replace(fine("b"), since=NOW + 12)
+    rest = ("a", "c")
+
+    held = dict.fromkeys(rest, Action.NONE)
+    assert crowd(NOW + 11.25, trial, None, *rest) == held  # it is down: nobody else is tried meanwhile
+    assert crowd(NOW + 13, trial, well, *rest) == held  # well, but not for long enough
+    assert crowd(NOW + 15, trial, well, *rest) == dict.fromkeys(rest, Action.KILL)  # a restart helps
+    again = hung("b", NOW + 17)
+    assert crowd(NOW + 18, trial, again, *rest) == held  # it does not
+    assert crowd(NOW + 21, trial, again, *rest) == {"a": Action.KILL, "c": Action.NONE}  # then the next alone
+
+
+def test_an_old_trial_says_nothing_about_a_new_crowd() -> None:
+    trial = Trial("b", NOW - 600)
+    verdicts = {name: hung(name, NOW) for name in "acd"} | {"b": msgspec.structs.replace(fine("b"), since=NOW - 590)}
+
+    assert {v.action for name, v in correlate(verdicts, NOW + 1, trial=trial).items() if name != "b"} == {Action.NONE}
+
+
 def test_a_crowd_may_still_be_told_to_continue() -> None:
     verdicts = {name: hung(name, action=Action.CONTINUE) for name in "abc"}
 
@@ -541,3 +586,42 @@ def test_every_cause_word_is_explained_to_the_operator() -> None:
         and not (kind is VerdictKind.UNSURE and word in CAUSES[VerdictKind.HUNG])
     ]
     assert not missing
+
+
+def asleep(history: History, wchan: str) -> History:
+    assert history.kernel is not None
+    kernel = msgspec.structs.replace(history.kernel, wchan=wchan)
+    return history.add(Look(at=NOW, incarnation=3, kernel=kernel))
+
+
+def test_where_one_stands_still_the_kernel_tells_what_it_waits_for() -> None:
+    stuck = asleep(watched(**BLOCKED), "poll_schedule_timeout, do_epoll_wait, anon_pipe_write")
+    hung = judge(evidence(stuck), NOW)
+    assert hung.kind is VerdictKind.HUNG
+    assert any("(asleep in anon_pipe_write)" in one for one in hung.evidence_for), hung.evidence_for
+
+    disk = asleep(watched(**BLOCKED, kernel="D", disk_s=20.0), "folio_wait_bit")
+    assert "asleep in folio_wait_bit" in judge(evidence(disk), NOW).reason
+
+    only_waits = judge(evidence(asleep(watched(**BLOCKED), "do_epoll_wait")), NOW)
+    assert any("asleep in do_epoll_wait" in one for one in only_waits.evidence_for)
+
+    turning = judge(evidence(asleep(watched(), "do_epoll_wait")), NOW)
+    assert turning.kind is VerdictKind.HEALTHY
+    assert not any("asleep" in one for one in turning.evidence_for)
+
+
+def test_each_witness_is_told_with_its_age() -> None:
+    kept = msgspec.structs.replace(FRESH, at_least_every_s=5.0)
+    told = judge(evidence(promises=(kept,), checks=(PASSING,)), NOW + 2).evidence_for
+
+    assert any(one.startswith("kernel: ") and one.endswith(", read 2.0 s ago") for one in told), told
+    assert "check: http://127.0.0.1:9/ answered as declared 3.0 s ago" in told
+    assert "promise: Tick is kept, last 2.5 s ago" in told
+
+
+def test_a_failing_check_that_is_the_only_witness_is_told_with_its_age() -> None:
+    told = judge(evidence(watched(vitals=False), checks=(WRONG_PORT,)), NOW)
+
+    assert told.kind is VerdictKind.CHECK_FAULT
+    assert told.evidence_for[0].endswith("1.0 s ago")

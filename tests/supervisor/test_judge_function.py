@@ -10,6 +10,7 @@ import pytest
 
 from supervisor.verdict import (
     Action,
+    CheckResult,
     Evidence,
     History,
     KernelSample,
@@ -150,6 +151,8 @@ def test_wrong_answers_are_worth_one_new_life_and_then_an_alert() -> None:
     assert after(told).action is Action.RESTART_ACTOR
     tried = msgspec.structs.replace(told, last_exit=ExitReason(kind=ExitKind.HUNG, detail="wrong: 41"))
     assert after(tried).action is Action.ALERT
+    long_ago = msgspec.structs.replace(tried, state_since=NOW - 700)
+    assert after(long_ago).action is Action.RESTART_ACTOR  # it helped for long
 
 
 def with_actor(history: History, **fields: Any) -> History:
@@ -164,6 +167,8 @@ def test_the_same_message_again_and_again_is_a_livelock_although_the_loop_turns(
     assert judge(told, NOW).kind is VerdictKind.UNSURE
     verdict = after(told)
     assert (verdict.kind, verdict.cause, verdict.action) == (VerdictKind.HUNG, "livelock", Action.RESTART_ACTOR)
+    tried = msgspec.structs.replace(told, last_exit=ExitReason(kind=ExitKind.SHUTDOWN, detail="livelock: again"))
+    assert after(tried).action is Action.RESTART  # the tree counts it now
     assert after(msgspec.structs.replace(told, promises=(FRESH,))).kind is VerdictKind.UNSURE  # it works all the same
 
 
@@ -244,3 +249,30 @@ def test_a_traced_child_is_left_alone() -> None:
     traced = history.add(Look(at=NOW, incarnation=3, kernel=msgspec.structs.replace(history.kernel, traced=True)))
 
     assert (judge(evidence(traced), NOW).kind, judge(evidence(traced), NOW).cause) == (VerdictKind.UNSURE, "debug-hold")
+
+
+FLAKY = CheckResult(
+    child="feed", kind="http", target="http://127.0.0.1:1/health", ok=True, at=NOW - 1, every_s=1.0, asked=100, refused=5,
+    episodes=4,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "cause"),
+    [
+        ({}, VerdictKind.CHECK_FAULT, "flaky"),
+        ({"episodes": 2}, VerdictKind.HEALTHY, ""),  # twice is bad luck
+        ({"episodes": 1, "refused": 50}, VerdictKind.HEALTHY, ""),  # it was down once, for long, and is back
+        ({"ok": False, "failures": 1, "reason": "handler error"}, VerdictKind.CHECK_FAULT, "flaky"),
+        ({"ok": False, "failures": 2, "reason": "handler error"}, VerdictKind.CHECK_FAULT, "handler error"),
+    ],
+)
+def test_a_check_that_says_no_now_and_then_is_told_with_its_rate(
+    changes: dict[str, Any], kind: VerdictKind, cause: str
+) -> None:
+    verdict = judge(evidence(watched(), checks=(msgspec.structs.replace(FLAKY, **changes),)), NOW)
+
+    assert (verdict.kind, verdict.cause) == (kind, cause), verdict.reason
+    if cause == "flaky":
+        assert "5 of 100 questions, 4 times anew" in verdict.reason
+        assert verdict.action is Action.STRIP_CHECK

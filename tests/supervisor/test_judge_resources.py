@@ -53,6 +53,24 @@ def test_a_limit_that_is_near_or_has_a_date_is_met_in_order_and_a_warm_up_is_not
     assert (verdict.kind, verdict.cause, verdict.action) == (kind, cause, action), verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("ended_for", "ready_s", "action"),
+    [
+        ("memory: 95 of 100 MiB memory used", 60.0, Action.ALERT),  # full again within ten minutes
+        ("memory: 95 of 100 MiB memory used", 700.0, Action.DRAIN),
+        ("descriptors: 60 of 64", 60.0, Action.DRAIN),  # for something else
+        ("an operator asked for it", 60.0, Action.DRAIN),
+    ],
+)
+def test_a_limit_that_is_reached_again_soon_after_a_drain_for_it_is_told_and_not_drained_for_ever(
+    ended_for: str, ready_s: float, action: Action
+) -> None:
+    last = ExitReason(kind=ExitKind.SHUTDOWN, detail=ended_for)
+    verdict = judge(evidence(filling(lambda t: 95.0), last_exit=last, state_since=NOW - ready_s), NOW)
+
+    assert (verdict.cause, verdict.action) == ("memory", action)
+
+
 @pytest.mark.parametrize(("name", "cause", "action"), [("disk", "disk", Action.ALERT), ("venue", "ports", Action.SHED)])
 def test_calls_that_fail_because_something_is_used_up_are_no_reason_to_restart(
     name: str, cause: str, action: Action

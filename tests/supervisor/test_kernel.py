@@ -223,3 +223,25 @@ def test_each_thread_is_told_by_itself_and_one_that_waits_for_the_interpreter_sh
         return max(thread.voluntary - first[thread.id] for thread in now.per_thread) > 100
 
     until(child.pid, switched)
+
+
+WRITES = """
+import os, threading
+read, write = os.pipe()
+threading.Thread(target=lambda: os.write(write, b"x" * (1 << 20)), daemon=True).start()
+print("up", flush=True)
+threading.Event().wait(600)
+"""
+
+
+def test_where_any_of_its_threads_sleeps_is_read_without_privileges(
+    start: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    child = start(WRITES)
+    if not until(child.pid, lambda one: one.state == "S").wchan:
+        pytest.skip("this kernel hides where a process sleeps")
+
+    reading = until(child.pid, lambda one: "pipe_write" in one.wchan)
+
+    assert "futex" in reading.wchan  # its main thread, beside the writing one
+    assert "." not in reading.wchan  # no suffix of the compiler's

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.spec import ChildSpec, ProgramStart
+from supervisor.spec import ChildSpec, ProgramStart, child
 from tests.supervisor.toys import PROJECT, Deaf, Doomed, Ender, Stuck, Worker, alive, house, toy
 
 pytestmark = pytest.mark.process
@@ -86,6 +86,18 @@ def test_a_hung_actor_is_convicted_by_two_witnesses_its_stacks_are_kept_and_it_i
         assert report["kind"] == "hung"
         assert "toys.py" in report["stacks"]
         assert home.child("b")["incarnation"] == home.child("c")["incarnation"] == 1
+
+
+def test_one_that_dies_in_native_code_leaves_its_python_stacks(tmp_path: Path) -> None:
+    with house(tmp_path, child("a", "tests.supervisor.toy_actors:DiesInNativeCode")) as home:
+        home.start("root")
+        path = tmp_path / "reports" / "crash-a-1.json"
+        home.until(path.exists, "the report on its death")
+        home.until(lambda: home.events("a", "restarting"), "it is to be started again")
+        report = json.loads(path.read_text())
+        assert (report["kind"], report["signal"]) == ("crashed", signal.SIGABRT)
+        assert report["crash"]["frame"].endswith("toy_actors:handle")
+        assert "in handle" in report["crash"]["traceback"]
 
 
 def test_one_that_will_not_end_is_killed_when_its_patience_is_over(tmp_path: Path) -> None:

@@ -57,6 +57,28 @@ def test_a_promise_under_a_condition_that_the_child_cannot_see_is_a_fault() -> N
     assert audit([deaf, BRAIN, DOOR]) == ["feed: promises Price when Halt comes in, which it does not hear"]
 
 
+def test_an_output_that_must_come_more_often_than_its_input_is_a_fault_that_names_both_ends_and_both_numbers() -> None:
+    """Between two inputs nothing is due, so nobody could ever tell that such a promise is broken."""
+
+    def house(every_s: float, *periods_s: float) -> list[str]:
+        owes = Promise(topic="Order", at_least_every_s=every_s, when="Price")
+        brain = Declared(name="brain", subscribes=(Price,), publishes=(Order,), promises=(owes,))
+        feeds = [
+            Declared(
+                name=f"feed{n}", publishes=(Price,), promises=(Promise(topic="Price", key=f"k{n}", at_least_every_s=s),)
+            )
+            for n, s in enumerate(periods_s)
+        ]
+        return audit([*feeds, brain, DOOR])
+
+    assert house(1.0, 30.0) == [
+        "brain: promises Order every 1 s when Price comes in, which feed0 promises only every 30 s; "
+        "promise it no more often"
+    ]
+    assert house(30.0, 30.0) == []
+    assert house(5.0, 30.0, 3.0) == []  # the other speaker comes often enough
+
+
 def test_two_classes_of_one_name_are_a_fault() -> None:
     other = type("Price", (Message,), {"__annotations__": {"m": int}}, frozen=True, kw_only=True)
 

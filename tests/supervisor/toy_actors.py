@@ -93,6 +93,16 @@ class ExitsTheInterpreter(Actor):
         raise SystemExit(3)
 
 
+class DiesInNativeCode(Actor):
+    """Is ready, and then ends as a library with a bug does."""
+
+    def init(self) -> None:
+        self.ctx.after(0.1, Tick())
+
+    def handle(self, message: Message) -> None:
+        os.abort()
+
+
 class Sleeper(Actor):
     """Takes a message in hand and keeps it."""
 

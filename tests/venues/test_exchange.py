@@ -12,6 +12,7 @@ import pytest
 from actors.venues import account_port, exchange
 from actors.venues.exchange import BadVenue
 from config.secrets import SecretError
+from supervisor.evidence import crash
 
 URL = "http://127.0.0.1:18080"
 
@@ -59,9 +60,10 @@ def test_a_local_venue_is_a_port_on_loopback_and_nothing_else(url: str) -> None:
         exchange.plain("usdm", url, "k", "s")
 
 
-def test_an_unknown_product_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadVenue, match="known are spot, usdm"):
+def test_an_unknown_product_is_refused_with_the_known_ones_and_its_child_is_parked_at_once() -> None:
+    with pytest.raises(BadVenue, match="known are spot, usdm") as caught:
         exchange.plain("options", URL, "k", "s")
+    assert not crash.record(caught.value, phase="init", roots=()).retryable
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def hosted(port: Callable[..., Any], **settings: Any) -> tuple[Simulator, Door]:
 
 def test_it_is_ready_when_the_socket_listens_and_says_once_that_the_recording_is_over() -> None:
     port = SilentPort()
-    actor, door = hosted(lambda _post, **_settings: port)
+    actor, door = hosted(lambda _post, **_settings: port, started_ns=7)
     assert not door.is_ready
 
     actor.handle(VenueListening(port=1234))
@@ -76,7 +76,9 @@ def test_it_is_ready_when_the_socket_listens_and_says_once_that_the_recording_is
     assert door.is_ready
     assert door.marks == ["listening on 1234", "10 frames"]
     assert door.published == [
-        ReplayFinished(frames={"binance:BTC/USDT": 10}, first_ns=1, last_ns=2, wall_s=0.5, injected={"gap": 1})
+        ReplayFinished(
+            frames={"binance:BTC/USDT": 10}, first_ns=1, last_ns=2, wall_s=0.5, injected={"gap": 1}, started_ns=7
+        )
     ]
     assert port.closed
 

@@ -72,7 +72,9 @@ SAMPLES: tuple[Message, ...] = (
         median_basis_bps=market.Unavailable(reason="no samples"),
         samples=0,
     ),
-    market.ReplayFinished(frames={"binance:BTC/USDT": 3449}, first_ns=1, last_ns=2, wall_s=115.5, injected={"gap": 10}),
+    market.ReplayFinished(
+        frames={"binance:BTC/USDT": 3449}, first_ns=1, last_ns=2, wall_s=115.5, injected={"gap": 10}, started_ns=3
+    ),
     signals.Signal(
         signal_id="s17",
         venue="binanceusdm",
@@ -178,6 +180,7 @@ SAMPLES: tuple[Message, ...] = (
         reason="calm",
         valid_until_ns=1,
     ),
+    control.ExitsGuarded(account="main"),
     control.Alert(severity="warning", subject="feed:binance", text="GAP on BTC/USDT", at_ns=1),
     control.StopServer(reason="replay finished"),
     control.SecondPassed(),

@@ -39,5 +39,4 @@ SCENARIO = Scenario(
     healthy=OTHERS,
     within_s=12.0,
     lasts_s=60.0,
-    needs=("ptrace",),
 )

@@ -1,4 +1,4 @@
-"""L06 Eight services (twenty on a larger machine) lose the one dependency they share, and all exit at once."""
+"""L06 Eight services lose the one dependency they share, and all exit at once."""
 
 import urllib.request
 from typing import Any

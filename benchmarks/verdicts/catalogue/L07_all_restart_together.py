@@ -1,4 +1,4 @@
-"""L07 Eight services (twenty on a larger machine) are restarted together and starve each other while they start."""
+"""L07 Eight services are restarted together and starve each other while they start."""
 
 import time
 from typing import Any
