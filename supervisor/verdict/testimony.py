@@ -34,6 +34,8 @@ def ago(now: float, at: float | None) -> str:
 
 
 def _kernel(facts: Facts) -> str:
+    if not facts.kernel_state and facts.kernel_at is not None:
+        return f"kernel: read {ago(facts.now, facts.kernel_at)}, too long ago to count"
     state = facts.kernel_state or "unknown"
     used = "CPU use not known yet" if facts.cpu is None else f"{facts.cpu:.1%} of a core used"
     where = asleep(facts) if any(actor.still_s >= facts.suspect_s for actor in facts.actors) else ""

@@ -620,6 +620,14 @@ def test_each_witness_is_told_with_its_age() -> None:
     assert "promise: Tick is kept, last 2.5 s ago" in told
 
 
+def test_a_reading_of_the_kernel_that_is_too_old_to_count_is_told_as_that() -> None:
+    history = watched()
+    last = msgspec.structs.replace(history.traces[0].sample, loops=10**6)
+    told = judge(evidence(history.add(Look(at=NOW + 12, incarnation=3, actors=(last,)))), NOW + 12)
+
+    assert "kernel: read 12.0 s ago, too long ago to count" in told.evidence_for
+
+
 def test_a_failing_check_that_is_the_only_witness_is_told_with_its_age() -> None:
     told = judge(evidence(watched(vitals=False), checks=(WRONG_PORT,)), NOW)
 
