@@ -241,7 +241,7 @@ def test_where_any_of_its_threads_sleeps_is_read_without_privileges(
     if not until(child.pid, lambda one: one.state == "S").wchan:
         pytest.skip("this kernel hides where a process sleeps")
 
-    reading = until(child.pid, lambda one: "pipe_write" in one.wchan)
+    # its main thread, which may not have lain down yet, beside the writing one
+    reading = until(child.pid, lambda one: "pipe_write" in one.wchan and "futex" in one.wchan)
 
-    assert "futex" in reading.wchan  # its main thread, beside the writing one
     assert "." not in reading.wchan  # no suffix of the compiler's
