@@ -7,7 +7,6 @@ help (a typed refusal: each try may cost a login) waits for a person, or for wha
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from random import Random
 
@@ -34,7 +33,7 @@ class TryOuts:
             self._tries.pop(id)
             tries = 0
         due = now + unpark_after_s(tries, self._rng.random()) * self._scale
-        self._waiting[id] = self._loop.at(due, lambda: self._try(id))
+        self._waiting[id] = self._loop.at(due, lambda: self._try(id, due))
 
     def cancel(self, id: str) -> None:
         """It is not parked any more."""
@@ -52,7 +51,7 @@ class TryOuts:
         timer = self._waiting.get(id)
         return None if timer is None else max(0.0, timer.due - now)
 
-    def _try(self, id: str) -> None:
+    def _try(self, id: str, due: float) -> None:
         del self._waiting[id]
-        self._tries[id] = self._tries.get(id, (0, 0.0))[0] + 1, time.monotonic()
+        self._tries[id] = self._tries.get(id, (0, 0.0))[0] + 1, due
         self._let_out(id)
